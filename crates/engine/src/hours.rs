@@ -1,0 +1,3 @@
+//! Placeholder constants.
+/// The largest limit.
+pub(crate) const MAX_LIMIT: u64 = (1 << 36) - 2;
