@@ -36,7 +36,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// older `X-RateLimit-*` headers stand beside the new ones.
 #[derive(Clone, Debug)]
 pub struct Wire {
-    challenge: Box<[u8]>,
+    challenge: Box<str>,
     legacy_headers: bool,
 }
 
@@ -57,7 +57,7 @@ impl Wire {
             return Err(WireError(realm.into()));
         }
         Ok(Self {
-            challenge: format!("api-key realm=\"{realm}\"").into_bytes().into(),
+            challenge: format!("api-key realm=\"{realm}\"").into(),
             legacy_headers,
         })
     }
@@ -67,7 +67,8 @@ impl Wire {
     /// sent, `unix_s` the second that the decision was made at.
     ///
     /// An allowed request's answer comes from the service behind: there `vary`
-    /// joins what it says, and every other name takes the place of its own.
+    /// and `access-control-expose-headers` join what it says, and every other
+    /// name takes the place of its own.
     pub fn headers(
         &self,
         decision: &Decision,
@@ -78,7 +79,7 @@ impl Wire {
         put("vary", b"Origin");
         if let Some(origin) = echoed(decision.allow_origin(), origin) {
             put("access-control-allow-origin", origin);
-            put("access-control-expose-headers", self.exposed());
+            put("access-control-expose-headers", self.exposed().as_bytes());
         }
         if let Some(budget) = decision.budget() {
             let mut text = Text::<MAX_NUMBERS>::new();
@@ -113,7 +114,7 @@ impl Wire {
         }
         put("cache-control", b"no-store");
         if decision.status() == 401 {
-            put("www-authenticate", &self.challenge);
+            put("www-authenticate", self.challenge.as_bytes());
         }
         if let Some(seconds) = decision.retry_after_s() {
             let mut text = Text::<MAX_NUMBERS>::new();
@@ -121,13 +122,31 @@ impl Wire {
         }
     }
 
-    /// The headers that a page may read beyond those it always may.
-    fn exposed(&self) -> &'static [u8] {
+    /// The value of `WWW-Authenticate`.
+    #[must_use]
+    pub fn challenge(&self) -> &str {
+        &self.challenge
+    }
+
+    /// The value of `Access-Control-Expose-Headers`: what a page may read
+    /// beyond what it always may.
+    #[must_use]
+    pub const fn exposed(&self) -> &'static str {
         if self.legacy_headers {
-            b"www-authenticate, retry-after, ratelimit-policy, ratelimit, \
+            "www-authenticate, retry-after, ratelimit-policy, ratelimit, \
               x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset"
         } else {
-            b"www-authenticate, retry-after, ratelimit-policy, ratelimit"
+            "www-authenticate, retry-after, ratelimit-policy, ratelimit"
+        }
+    }
+}
+
+impl Default for Wire {
+    /// The realm `tokenkit`, with the older headers.
+    fn default() -> Self {
+        Self {
+            challenge: "api-key realm=\"tokenkit\"".into(),
+            legacy_headers: true,
         }
     }
 }
@@ -304,5 +323,6 @@ mod tests {
             assert!(error.to_string().contains(&format!("{bad:?}")));
         }
         assert!(Wire::new("", true).is_ok());
+        assert_eq!(Wire::default().challenge(), wire(true).challenge());
     }
 }
