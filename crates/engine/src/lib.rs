@@ -1,22 +1,57 @@
 //! Decides for every request whether its API key admits it: allowed, 401, 403
 //! or 429, and why.
+//!
+//! ```
+//! use std::net::Ipv4Addr;
+//! use engine::{Engine, KeyPolicy, Limit, Request, ServerSecret};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder(ServerSecret::generate()?).build()?;
+//! let mut policy = KeyPolicy::new("shop".parse()?);
+//! policy.hourly_limit = Some(Limit::try_from(1000)?);
+//! let key = engine.mint(&"tk_live".parse()?, policy)?;
+//!
+//! let request = Request::new(Ipv4Addr::LOCALHOST).api_key(key.expose().as_bytes());
+//! let decision = engine.decide(&request);
+//! assert!(decision.is_allowed());
+//! assert_eq!(decision.budget().map(|budget| budget.remaining), Some(999));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Engine::decide`] allocates nothing, takes no lock and makes no system call
+//! but the clock's. It does no I/O and reads no environment; time is an
+//! argument ([`Engine::decide_at`]) or one [`Clock`]. What an answer looks like
+//! over HTTP is rendered by [`wire`].
 
+mod builder;
+mod decide;
 mod decision;
+mod engine;
+mod failures;
 mod hours;
 mod key;
+mod keyring;
+mod ledger;
 mod name;
 mod net;
 mod origin;
 mod policy;
 mod project;
 mod request;
+mod sessions;
+mod sync;
 mod time;
+pub mod wire;
 
+pub use builder::{BuildError, EngineBuilder, FailureConfig};
 pub use decision::{Budget, Decision, Reason};
+pub use engine::{Engine, EngineStats, MintError};
 pub use key::{
-    ID_LEN, KeyDigest, KeyFormError, KeyId, KeyIdError, MAX_KEY_LEN, MAX_PREFIX_LEN, Prefix, PrefixError,
-    Prefixes, SecretKey, ServerSecret, SessionToken, TokenDigest,
+    ID_LEN, KeyDigest, KeyFormError, KeyId, KeyIdError, MAX_KEY_LEN, MAX_PREFIX_LEN, Prefix,
+    PrefixError, Prefixes, SecretKey, ServerSecret, SessionToken, TokenDigest,
 };
+pub use keyring::KeyChangeError;
 pub use name::{MAX_NAME_LEN, Name, NameError};
 pub use net::{Cidr, CidrError, CidrList, ClientAddr};
 pub use origin::{OriginError, OriginList, OriginPattern};

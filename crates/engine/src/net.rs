@@ -84,7 +84,10 @@ impl Cidr {
             }
             (IpAddr::V6(base), IpAddr::V6(ip)) => {
                 let differing = u128::from(base) ^ u128::from(ip);
-                differing.checked_shr(128 - u32::from(self.len)).unwrap_or(0) == 0
+                differing
+                    .checked_shr(128 - u32::from(self.len))
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         }
@@ -185,7 +188,10 @@ impl CidrList {
     ///
     /// That of the first text that is no block.
     pub fn parse<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, CidrError> {
-        texts.into_iter().map(|text| text.as_ref().parse()).collect()
+        texts
+            .into_iter()
+            .map(|text| text.as_ref().parse())
+            .collect()
     }
 
     /// Whether a block of the list holds an address. Linear in the list.
@@ -218,7 +224,7 @@ impl fmt::Debug for CidrList {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -253,8 +259,21 @@ mod tests {
 
     #[test]
     fn bad_blocks_are_named() {
-        for bad in ["", "x", "1.2.3", "1.2.3.4/", "1.2.3.4/+8", "1.2.3.4/8/8", "/8", "1.2.3.4 "] {
-            assert_eq!(bad.parse::<Cidr>(), Err(CidrError::Form(bad.into())), "{bad}");
+        for bad in [
+            "",
+            "x",
+            "1.2.3",
+            "1.2.3.4/",
+            "1.2.3.4/+8",
+            "1.2.3.4/8/8",
+            "/8",
+            "1.2.3.4 ",
+        ] {
+            assert_eq!(
+                bad.parse::<Cidr>(),
+                Err(CidrError::Form(bad.into())),
+                "{bad}"
+            );
         }
         for bad in ["1.2.3.4/33", "::/129", "::/999"] {
             assert_eq!(bad.parse::<Cidr>(), Err(CidrError::TooLong(bad.into())));
@@ -265,14 +284,34 @@ mod tests {
 
     #[test]
     fn failures_are_counted_by_ipv4_address_and_ipv6_prefix() {
-        assert_eq!(addr("::ffff:203.0.113.9").unit(), addr("203.0.113.9").unit());
-        assert_eq!(addr("2001:db8:7:1::1").unit(), addr("2001:db8:7:1:ffff::2").unit());
-        assert_ne!(addr("2001:db8:7:1::1").unit(), addr("2001:db8:7:2::1").unit());
-        let all = ["::1", "0.0.0.0", "255.255.255.255", "::ffff:0:0", "1::", "10.0.0.1"];
+        assert_eq!(
+            addr("::ffff:203.0.113.9").unit(),
+            addr("203.0.113.9").unit()
+        );
+        assert_eq!(
+            addr("2001:db8:7:1::1").unit(),
+            addr("2001:db8:7:1:ffff::2").unit()
+        );
+        assert_ne!(
+            addr("2001:db8:7:1::1").unit(),
+            addr("2001:db8:7:2::1").unit()
+        );
+        let all = [
+            "::1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "::ffff:0:0",
+            "1::",
+            "10.0.0.1",
+        ];
         let mut units: Vec<u64> = all.map(|text| addr(text).unit()).to_vec();
         units.sort_unstable();
         units.dedup();
-        assert_eq!(units.len(), all.len() - 1, "0.0.0.0 and its mapped form are one");
+        assert_eq!(
+            units.len(),
+            all.len() - 1,
+            "0.0.0.0 and its mapped form are one"
+        );
         assert!(!units.contains(&0));
     }
 }

@@ -150,7 +150,7 @@ pub struct SessionRecord {
     pub expires_at: Option<u64>,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -96,7 +96,7 @@ fn system_unix_s() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

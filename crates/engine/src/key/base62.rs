@@ -56,7 +56,7 @@ pub(crate) fn digit_from_random(byte: u8) -> Option<u8> {
     (byte < 248).then(|| DIGITS[usize::from(byte % 62)])
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

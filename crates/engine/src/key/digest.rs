@@ -73,7 +73,10 @@ impl ServerSecret {
     /// nothing about the secret.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        blake3::derive_key("tokenkit 2026-11-24 server secret fingerprint v1", &self.key)
+        blake3::derive_key(
+            "tokenkit 2026-11-24 server secret fingerprint v1",
+            &self.key,
+        )
     }
 }
 
@@ -117,9 +120,15 @@ macro_rules! digest {
 }
 
 digest!(KeyDigest);
+
+impl KeyDigest {
+    /// A place holder where there is no key.
+    pub(crate) const ZERO: Self = Self(blake3::Hash::from_bytes([0; 32]));
+}
+
 digest!(TokenDigest);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -149,12 +158,18 @@ mod tests {
         let secret = ServerSecret::from_bytes([1; 32]);
         let expected = blake3::keyed_hash(&[1; 32], b"abc");
         assert_eq!(secret.digest_key(b"abc").as_bytes(), expected.as_bytes());
-        assert_eq!(KeyDigest::from_bytes(*expected.as_bytes()), secret.digest_key(b"abc"));
+        assert_eq!(
+            KeyDigest::from_bytes(*expected.as_bytes()),
+            secret.digest_key(b"abc")
+        );
     }
 
     #[test]
     fn generated_secrets_differ() {
-        let (a, b) = (ServerSecret::generate().unwrap(), ServerSecret::generate().unwrap());
+        let (a, b) = (
+            ServerSecret::generate().unwrap(),
+            ServerSecret::generate().unwrap(),
+        );
         assert_ne!(a.expose(), b.expose());
     }
 }

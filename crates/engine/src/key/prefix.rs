@@ -98,7 +98,9 @@ impl fmt::Display for PrefixError {
                 f,
                 "prefix {text:?} is not of the form [a-z0-9]+(_[a-z0-9]+)*, such as tk_live"
             ),
-            Self::NoneGiven => f.write_str("no key prefix is given: name at least one, such as tk_live"),
+            Self::NoneGiven => {
+                f.write_str("no key prefix is given: name at least one, such as tk_live")
+            }
             Self::Twice(prefix) => write!(f, "prefix {:?} is given twice", prefix.as_str()),
         }
     }
@@ -147,11 +149,16 @@ impl Default for Prefixes {
     /// `tk_live` and `tk_test`.
     fn default() -> Self {
         let parse = |text: &[u8]| Prefix::parse(text).ok();
-        Self([b"tk_live", b"tk_test"].into_iter().filter_map(|t| parse(t)).collect())
+        Self(
+            [b"tk_live", b"tk_test"]
+                .into_iter()
+                .filter_map(|t| parse(t))
+                .collect(),
+        )
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -162,7 +162,7 @@ fn fill_base62(out: &mut [u8]) -> Result<(), getrandom::Error> {
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn no_two_are_alike_and_debug_is_silent() {
         let prefix: Prefix = "tk_live".parse().unwrap();
-        let (a, b) = (SecretKey::generate(&prefix).unwrap(), SecretKey::generate(&prefix).unwrap());
+        let (a, b) = (
+            SecretKey::generate(&prefix).unwrap(),
+            SecretKey::generate(&prefix).unwrap(),
+        );
         assert_ne!(a.expose(), b.expose());
         let shown = format!("{a:?}");
         assert!(shown.contains(&a.id().to_string()));

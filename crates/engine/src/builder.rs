@@ -1,0 +1,278 @@
+//! How an engine is set up; nonsense is refused with an error that names it.
+
+use std::fmt;
+use std::io;
+
+use crate::engine::Engine;
+use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Seeds, Window, sets_for};
+use crate::key::{Prefixes, ServerSecret};
+use crate::keyring::Keyring;
+use crate::ledger::Ledger;
+use crate::net::CidrList;
+use crate::origin::OriginList;
+use crate::project::Projects;
+use crate::sessions::Sessions;
+use crate::time::Clock;
+
+/// How guesses are counted and addresses blocked.
+#[derive(Clone, Debug)]
+pub struct FailureConfig {
+    /// Failures within the window that block an address, 1 to 4,095.
+    pub threshold: u32,
+    /// The window, in seconds: a multiple of 12, 12 to 86,400.
+    pub window_s: u32,
+    /// How long an address stays blocked, in seconds, at least 1 and at least
+    /// a 1,024th of the window.
+    pub block_s: u32,
+    /// Address blocks that are never counted nor blocked.
+    pub exempt: CidrList,
+    /// Addresses with failures that are kept, 1 to 2^28; the table never
+    /// grows. Rounded up to a multiple of 8; each takes 136 bytes.
+    pub max_addresses: u32,
+}
+
+impl Default for FailureConfig {
+    /// 10 failures in 300 seconds block for 300; none exempt; 65,536 addresses.
+    fn default() -> Self {
+        Self {
+            threshold: 10,
+            window_s: 300,
+            block_s: 300,
+            exempt: CidrList::default(),
+            max_addresses: 65_536,
+        }
+    }
+}
+
+/// The longest window, in seconds: a day.
+const MAX_WINDOW_S: u32 = 86_400;
+/// The most addresses in the failures table: 34 GiB of them.
+const MAX_ADDRESSES: u32 = 1 << 28;
+
+impl FailureConfig {
+    /// Checks the numbers.
+    fn window(&self) -> Result<Window, BuildError> {
+        let Self {
+            threshold,
+            window_s,
+            block_s,
+            max_addresses,
+            ..
+        } = *self;
+        let range = |setting, given, least, most| {
+            if (least..=most).contains(&given) {
+                Ok(())
+            } else {
+                Err(BuildError::OutOfRange {
+                    setting,
+                    given,
+                    least,
+                    most,
+                })
+            }
+        };
+        range("threshold", threshold, 1, MAX_THRESHOLD)?;
+        range("window_s", window_s, 12, MAX_WINDOW_S)?;
+        range("max_addresses", max_addresses, 1, MAX_ADDRESSES)?;
+        if !window_s.is_multiple_of(12) {
+            return Err(BuildError::WindowNotOfTwelve { window_s });
+        }
+        let least = window_s.div_ceil(MAX_BLOCKS_PER_WINDOW).max(1);
+        range("block_s", block_s, least, u32::MAX)?;
+        Ok(Window::new(threshold, window_s, block_s))
+    }
+}
+
+/// Sets up an [`Engine`]; [`Engine::builder`] makes one.
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    secret: ServerSecret,
+    prefixes: Prefixes,
+    origins: OriginList,
+    failures: FailureConfig,
+    clock: Clock,
+    max_keys: u32,
+}
+
+/// Why no engine could be built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A number lies outside its range.
+    OutOfRange {
+        /// The setting's name.
+        setting: &'static str,
+        /// What was given.
+        given: u32,
+        /// The least that is taken.
+        least: u32,
+        /// The most that is taken.
+        most: u32,
+    },
+    /// The window cannot be cut into 12 equal buckets of whole seconds.
+    WindowNotOfTwelve {
+        /// What was given, in seconds.
+        window_s: u32,
+    },
+    /// The system did not give the memory for the counters.
+    Memory(io::Error),
+    /// The system did not give random bytes.
+    Random(getrandom::Error),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange {
+                setting,
+                given,
+                least,
+                most,
+            } => write!(f, "{setting} is {given}: it must be from {least} to {most}"),
+            Self::WindowNotOfTwelve { window_s } => {
+                let below = window_s / 12 * 12;
+                write!(
+                    f,
+                    "window_s is {window_s}: it must be a multiple of 12, such as {below} or {}",
+                    below + 12
+                )
+            }
+            Self::Memory(_) => f.write_str(
+                "no memory for the counters: lower max_keys (64 bytes each) or \
+                 max_addresses (136 bytes each)",
+            ),
+            Self::Random(_) => f.write_str("the operating system gives no random bytes"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Memory(cause) => Some(cause),
+            Self::Random(cause) => Some(cause),
+            Self::OutOfRange { .. } | Self::WindowNotOfTwelve { .. } => None,
+        }
+    }
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(secret: ServerSecret) -> Self {
+        Self {
+            secret,
+            prefixes: Prefixes::default(),
+            origins: OriginList::default(),
+            failures: FailureConfig::default(),
+            clock: Clock::System,
+            max_keys: 1 << 24,
+        }
+    }
+
+    /// The prefixes that are taken; `tk_live` and `tk_test` unless said.
+    #[must_use]
+    pub fn prefixes(mut self, prefixes: Prefixes) -> Self {
+        self.prefixes = prefixes;
+        self
+    }
+
+    /// The server's own list of origins, whose pages may read every answer;
+    /// empty unless said.
+    #[must_use]
+    pub fn origins(mut self, origins: OriginList) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// How guesses are counted and addresses blocked.
+    #[must_use]
+    pub fn failures(mut self, failures: FailureConfig) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    /// Where [`Engine::decide`] reads the time; the system unless said.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The most keys at one time, revoked ones included; 2^24 unless said.
+    /// Address space for 64 bytes each is set aside, memory only as it is used.
+    #[must_use]
+    pub fn max_keys(mut self, max_keys: u32) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// Builds the engine, without keys and sessions.
+    ///
+    /// # Errors
+    ///
+    /// A setting out of range, or memory or random bytes that the system does
+    /// not give.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let window = self.failures.window()?;
+        let sets = sets_for(self.failures.max_addresses);
+        let ledger = Ledger::in_memory(self.max_keys, sets).map_err(BuildError::Memory)?;
+        let [a, b, c, d, e, f] = random_words().map_err(BuildError::Random)?;
+        Ok(Engine {
+            secret: self.secret,
+            prefixes: self.prefixes,
+            origins: self.origins,
+            exempt: self.failures.exempt,
+            window,
+            seeds: Seeds([a, b]),
+            clock: self.clock,
+            keyring: Keyring::new([c, d, e, f], self.max_keys),
+            sessions: Sessions::new(),
+            projects: Projects::new(),
+            ledger,
+        })
+    }
+}
+
+fn random_words() -> Result<[u64; 6], getrandom::Error> {
+    let mut words = [0; 6];
+    for word in &mut words {
+        *word = getrandom::u64()?;
+    }
+    Ok(words)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn build(failures: FailureConfig) -> Result<Engine, BuildError> {
+        EngineBuilder::new(ServerSecret::from_bytes([0; 32]))
+            .failures(failures)
+            .max_keys(16)
+            .build()
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let good = FailureConfig {
+            max_addresses: 8,
+            ..FailureConfig::default()
+        };
+        assert!(build(good.clone()).is_ok());
+        let cases: [(&str, fn(&mut FailureConfig)); 8] = [
+            ("threshold is 0", |c| c.threshold = 0),
+            ("threshold is 4096", |c| c.threshold = 4096),
+            ("window_s is 301", |c| c.window_s = 301),
+            ("multiple of 12, such as 300 or 312", |c| c.window_s = 301),
+            ("window_s is 0", |c| c.window_s = 0),
+            ("window_s is 86412", |c| c.window_s = 86_412),
+            ("block_s is 0", |c| c.block_s = 0),
+            ("max_addresses is 0", |c| c.max_addresses = 0),
+        ];
+        for (expected, spoil) in cases {
+            let mut config = good.clone();
+            spoil(&mut config);
+            let error = build(config).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The way of one request through the checks of the contract, in its order:
+//! the first that applies decides.
+//!
+//! Allocates nothing, takes no lock, and cannot panic on any input. Fails
+//! closed: what cannot be looked up refuses.
+
+use crate::decision::{Budget, Decision, Reason};
+use crate::engine::Engine;
+use crate::failures::Recorded;
+use crate::hours::Charge;
+use crate::key::{self, KeyId};
+use crate::keyring::{Record, Snapshot};
+use crate::name::Name;
+use crate::policy::KeyState;
+use crate::request::{Credential, Request};
+use crate::time::{Hour, until_next_hour};
+
+/// The longest bearer token that is looked up, in bytes: what bounds the work
+/// that a request can cause. A longer one is malformed.
+const MAX_TOKEN_LEN: usize = 512;
+
+/// What a bearer token says.
+enum Bearer {
+    Absent,
+    Invalid,
+    User(Name),
+}
+
+impl Engine {
+    /// Decides about a request at the clock's time, and charges the key if
+    /// the request is admitted.
+    ///
+    /// Allocates nothing once the calling thread has decided before, takes no
+    /// lock, makes no system call but the clock's. Costs one BLAKE3 block
+    /// where the key is of the right form, and a second with a bearer token.
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        self.decide_at(request, self.clock.now())
+    }
+
+    /// Decides about a request at a given time in unix seconds, which may lie
+    /// before that of an earlier call.
+    pub fn decide_at(&self, request: &Request<'_>, unix_s: u64) -> Decision {
+        // Row 1: a missing key changes and looks up nothing.
+        let key = match request.api_key {
+            Credential::Absent => return self.keyless(request, Reason::MissingKey),
+            Credential::One(key) if is_blank(key) => {
+                return self.keyless(request, Reason::MissingKey);
+            }
+            Credential::One(key) => Some(key),
+            Credential::Repeated => None,
+        };
+        // Row 2.
+        if let Some(until) = self.blocked_until(request, unix_s) {
+            return self.blocked(request, until, unix_s);
+        }
+        // Row 3.
+        let Some((key, id)) = key.and_then(|key| self.well_formed(key)) else {
+            return self.failure(request, Reason::MalformedKey, unix_s);
+        };
+        // Row 4.
+        let snapshot = self.keyring.snapshot(id);
+        let digest = self.secret.digest_key(key);
+        match snapshot
+            .find(id)
+            .filter(|record| *record.digest() == digest)
+        {
+            Some(record) => self.known(request, unix_s, id, record, &snapshot),
+            None => self.failure(request, Reason::UnknownKey, unix_s),
+        }
+    }
+
+    /// The id of a key of the right form under a prefix that is taken.
+    fn well_formed<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], KeyId)> {
+        let (prefix, id) = key::dissect(key)?;
+        self.prefixes.contains(prefix).then_some((key, id))
+    }
+
+    /// Rows 5 to 11, once the key is known.
+    fn known(
+        &self,
+        request: &Request<'_>,
+        unix_s: u64,
+        id: KeyId,
+        record: &Record,
+        snapshot: &Snapshot,
+    ) -> Decision {
+        let lists = snapshot.lists(record);
+        let listed = |origin| lists.is_some_and(|lists| lists.origins.lists(origin));
+        let listed_by_key = request.origin.is_some_and(listed);
+        let allow_origin = listed_by_key || self.lists_own(request);
+        let answer = |reason| Decision {
+            project: Some(record.project()),
+            key: Some(id),
+            ..Decision::keyless(reason, allow_origin)
+        };
+
+        // Row 5.
+        match record.state() {
+            KeyState::Revoked => return answer(Reason::RevokedKey),
+            KeyState::Disabled => return answer(Reason::DisabledKey),
+            KeyState::Active if record.expired(unix_s) => return answer(Reason::ExpiredKey),
+            KeyState::Active => {}
+        }
+        // Row 6. An empty header names no origin: neither one of a list nor
+        // the one that is demanded.
+        let names_origin = request.origin.is_some_and(|origin| !origin.is_empty());
+        let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
+        if request.origin.is_some() && lists_origins && !listed_by_key
+            || record.require_origin() && !names_origin
+        {
+            return answer(Reason::OriginDenied);
+        }
+        // Row 7.
+        let ip_denied = |ips: &crate::CidrList| !ips.is_empty() && !ips.contains(request.client);
+        if lists.is_some_and(|lists| ip_denied(&lists.ips)) {
+            return answer(Reason::IpDenied);
+        }
+        // Rows 8 and 9.
+        let user = match (self.bearer(request, record, unix_s), request.needs_user) {
+            (Bearer::User(user), _) => Some(user),
+            (Bearer::Absent, true) => return answer(Reason::BearerRequired),
+            (Bearer::Invalid, true) => return answer(Reason::BearerInvalid),
+            (Bearer::Absent | Bearer::Invalid, false) => None,
+        };
+        // Rows 10 and 11.
+        self.charge(
+            request,
+            unix_s,
+            record,
+            Decision {
+                user,
+                ..answer(Reason::Allowed)
+            },
+        )
+    }
+
+    /// Charges the key, and turns `admit` into a refusal where that fails.
+    fn charge(
+        &self,
+        request: &Request<'_>,
+        unix_s: u64,
+        record: &Record,
+        admit: Decision,
+    ) -> Decision {
+        let hour = Hour::of(unix_s);
+        let reset_s = until_next_hour(unix_s);
+        let refuse = |budget| Decision {
+            reason: Reason::HourlyLimit,
+            retry_after_s: reset_s,
+            user: None,
+            budget,
+            ..admit
+        };
+        // Every record's slot lies in the ledger; were one not to, nothing
+        // could be charged, and so nothing is admitted.
+        let Some(ring) = self.ledger.ring(record.slot()) else {
+            return refuse(None);
+        };
+        let Some(limit) = record.limit() else {
+            ring.count(hour, request.cost);
+            return admit;
+        };
+        let budget = |remaining| {
+            Some(Budget {
+                limit,
+                remaining,
+                reset_s,
+            })
+        };
+        match ring.charge(hour, request.cost, limit) {
+            Charge::Admitted { remaining } => Decision {
+                budget: budget(remaining),
+                ..admit
+            },
+            Charge::Refused { remaining } => refuse(budget(remaining)),
+        }
+    }
+
+    /// What the request's bearer token says about a key's project.
+    fn bearer(&self, request: &Request<'_>, record: &Record, unix_s: u64) -> Bearer {
+        let token = match request.bearer {
+            Credential::Absent => return Bearer::Absent,
+            Credential::One(token) if is_blank(token) => return Bearer::Absent,
+            Credential::One(token) if token.len() <= MAX_TOKEN_LEN => token,
+            Credential::One(_) | Credential::Repeated => return Bearer::Invalid,
+        };
+        let digest = self.secret.digest_token(token);
+        match self.sessions.find(&digest) {
+            Some(session) if session.is_live(unix_s) && session.project == record.project() => {
+                Bearer::User(session.user)
+            }
+            _ => Bearer::Invalid,
+        }
+    }
+
+    /// Counts a guess. The answer is `reason` for the first `threshold` of
+    /// them, and that of a blocked address for those that came at the same
+    /// time as the last one, but after it.
+    fn failure(&self, request: &Request<'_>, reason: Reason, unix_s: u64) -> Decision {
+        if self.exempt.contains(request.client) {
+            return self.keyless(request, reason);
+        }
+        let failures = self.ledger.failures();
+        match failures.record(self.seeds, request.client, unix_s, &self.window) {
+            Recorded::Counted => self.keyless(request, reason),
+            Recorded::Blocked { until } => self.blocked(request, until, unix_s),
+        }
+    }
+
+    fn blocked_until(&self, request: &Request<'_>, unix_s: u64) -> Option<u64> {
+        let until = self
+            .ledger
+            .failures()
+            .blocked_until(self.seeds, request.client, unix_s)?;
+        // An address may have been exempted only after it was blocked.
+        (!self.exempt.contains(request.client)).then_some(until)
+    }
+
+    fn blocked(&self, request: &Request<'_>, until: u64, unix_s: u64) -> Decision {
+        let wait_s = until.saturating_sub(unix_s);
+        Decision {
+            retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
+            ..self.keyless(request, Reason::IpBlocked)
+        }
+    }
+
+    /// A refusal before any key is known: only the server's own list of
+    /// origins applies.
+    fn keyless(&self, request: &Request<'_>, reason: Reason) -> Decision {
+        Decision::keyless(reason, self.lists_own(request))
+    }
+
+    fn lists_own(&self, request: &Request<'_>) -> bool {
+        request
+            .origin
+            .is_some_and(|origin| self.origins.lists(origin))
+    }
+}
+
+/// Whether a header's value is empty or nothing but blanks.
+fn is_blank(value: &[u8]) -> bool {
+    value.iter().all(|b| matches!(b, b' ' | b'\t'))
+}

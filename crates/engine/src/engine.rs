@@ -1,0 +1,302 @@
+//! The engine: all parts together, and the face that embedders see.
+//!
+//! How a request is decided is in [`decide`](crate::decide).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::builder::EngineBuilder;
+use crate::failures::{Seeds, Window};
+use crate::key::{KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
+use crate::keyring::{Existing, KeyChangeError, Keyring};
+use crate::ledger::Ledger;
+use crate::name::Name;
+use crate::net::CidrList;
+use crate::origin::OriginList;
+use crate::policy::{KeyPolicy, KeyRecord, KeyState, SessionRecord};
+use crate::project::{ProjectId, Projects};
+use crate::sessions::{Session, Sessions};
+use crate::time::{Clock, Hour};
+
+/// Decides about requests; holds the keys, the sessions and their counters.
+///
+/// Shared by reference or `Arc` among any number of threads. Deciding takes no
+/// lock; changes to the keys take turns among themselves. A change is in force
+/// when the call that made it returns: every decision that starts later, on
+/// any thread, sees it.
+pub struct Engine {
+    pub(crate) secret: ServerSecret,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) origins: OriginList,
+    pub(crate) exempt: CidrList,
+    pub(crate) window: Window,
+    pub(crate) seeds: Seeds,
+    pub(crate) clock: Clock,
+    pub(crate) keyring: Keyring,
+    pub(crate) sessions: Sessions,
+    pub(crate) projects: Projects,
+    pub(crate) ledger: Ledger,
+}
+
+/// Why no key was minted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MintError {
+    /// The system gave no random bytes.
+    Random(getrandom::Error),
+    /// The deployment does not take the prefix: the key would be malformed.
+    Prefix(Prefix),
+    /// The keyring refused it.
+    Keyring(KeyChangeError),
+}
+
+/// Counts for metrics. Each is a moment's picture of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Keys in the keyring, whatever their state.
+    pub keys: usize,
+    /// Sessions held, expired ones that were not yet purged included.
+    pub sessions: usize,
+    /// Addresses that are blocked.
+    pub blocked_addresses: usize,
+}
+
+impl Engine {
+    /// Starts setting up an engine whose digests are made under `secret`.
+    #[must_use]
+    pub fn builder(secret: ServerSecret) -> EngineBuilder {
+        EngineBuilder::new(secret)
+    }
+
+    /// The clock by which [`decide`](Self::decide) goes.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The secret, for digesting keys and tokens.
+    #[must_use]
+    pub fn secret(&self) -> &ServerSecret {
+        &self.secret
+    }
+
+    /// The prefixes that are taken.
+    #[must_use]
+    pub fn prefixes(&self) -> &Prefixes {
+        &self.prefixes
+    }
+
+    /// Whether the server's own list or any live key lists an origin at a
+    /// time: what a preflight asks, which carries no key. Takes a lock that
+    /// writers hold for moments; allocates.
+    #[must_use]
+    pub fn lists_origin(&self, origin: &[u8], unix_s: u64) -> bool {
+        self.origins.lists(origin) || self.keyring.lists_origin(origin, unix_s)
+    }
+
+    /// Mints a key, puts it into the keyring, and hands it out: show it once,
+    /// then drop it. Only its digest is kept.
+    ///
+    /// # Errors
+    ///
+    /// A prefix that the deployment does not take, no free slot, or no random
+    /// bytes from the system; nothing was changed.
+    pub fn mint(&self, prefix: &Prefix, policy: KeyPolicy) -> Result<SecretKey, MintError> {
+        if !self.prefixes.contains(prefix.as_bytes()) {
+            return Err(MintError::Prefix(*prefix));
+        }
+        let key = SecretKey::generate(prefix).map_err(MintError::Random)?;
+        let record = KeyRecord {
+            id: key.id(),
+            digest: self.secret.digest_key(key.expose().as_bytes()),
+            policy,
+        };
+        self.insert_keys(vec![record]).map_err(MintError::Keyring)?;
+        Ok(key)
+    }
+
+    /// Adds new keys, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyChangeError::Duplicate`] for an id that is there or stands twice,
+    /// [`KeyChangeError::Full`] where the slots do not suffice.
+    pub fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), KeyChangeError> {
+        self.keep(records, Existing::Refuse)
+    }
+
+    /// Adds keys, or replaces those of the same ids, which keep their
+    /// counters; all or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert_keys`](Self::insert_keys), but for ids that are there.
+    pub fn put_keys(&self, records: Vec<KeyRecord>) -> Result<(), KeyChangeError> {
+        self.keep(records, Existing::Replace)
+    }
+
+    fn keep(&self, records: Vec<KeyRecord>, existing: Existing) -> Result<(), KeyChangeError> {
+        let records = records
+            .into_iter()
+            .map(|record| {
+                let project = self.project_id(&record.policy.project);
+                (record, project)
+            })
+            .collect();
+        self.keyring.put(records, existing, self.hour())
+    }
+
+    /// Changes a key's policy; returns the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyChangeError::Unknown`] where there is no such key.
+    pub fn update_key(
+        &self,
+        id: KeyId,
+        change: impl FnOnce(&mut KeyPolicy),
+    ) -> Result<KeyPolicy, KeyChangeError> {
+        self.keyring.update(id, &self.projects, |policy| {
+            change(policy);
+            self.project_id(&policy.project)
+        })
+    }
+
+    /// Asks for a state; returns the one that the key is in afterwards: a
+    /// revoked key stays revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyChangeError::Unknown`] where there is no such key.
+    pub fn set_key_state(&self, id: KeyId, wanted: KeyState) -> Result<KeyState, KeyChangeError> {
+        let policy =
+            self.update_key(id, |policy| policy.state = policy.state.changed_to(wanted))?;
+        Ok(policy.state)
+    }
+
+    /// Removes a key: from now on it is unknown, and counts as a guess. Its
+    /// counters rest for nine hours before another key gets them. To end a
+    /// key, revoke it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyChangeError::Unknown`] where there is no such key.
+    pub fn remove_key(&self, id: KeyId) -> Result<(), KeyChangeError> {
+        self.keyring.remove(id, self.hour())
+    }
+
+    /// A key's policy.
+    #[must_use]
+    pub fn key_policy(&self, id: KeyId) -> Option<KeyPolicy> {
+        self.keyring.policy(id, &self.projects)
+    }
+
+    /// Units that a key has used in an hour; `None` for an unknown key, or
+    /// where the ring of 8 hours holds a later one in its place.
+    #[must_use]
+    pub fn used(&self, id: KeyId, hour: Hour) -> Option<u64> {
+        let snapshot = self.keyring.snapshot(id);
+        let slot = snapshot.find(id)?.slot();
+        self.ledger.ring(slot)?.used(hour)
+    }
+
+    /// Adds a session, or replaces that of the same token.
+    pub fn put_session(&self, token: TokenDigest, session: SessionRecord) {
+        self.sessions.put(Session {
+            digest: token,
+            expires_at: session.expires_at.unwrap_or(u64::MAX),
+            project: self.project_id(&session.project),
+            user: session.user,
+        });
+    }
+
+    /// Ends a session; whether there was one.
+    pub fn end_session(&self, token: &TokenDigest) -> bool {
+        self.sessions.end(token)
+    }
+
+    /// Drops every session that has expired at a time; how many. Linear in
+    /// the number of sessions; to be called now and then, from a thread that
+    /// serves no requests.
+    pub fn purge_sessions(&self, unix_s: u64) -> usize {
+        self.sessions.purge(unix_s)
+    }
+
+    /// Ends the block of an address (of its /64, for IPv6); whether there was
+    /// one. Its count starts again from nothing.
+    pub fn unblock(&self, ip: IpAddr, unix_s: u64) -> bool {
+        self.ledger
+            .failures()
+            .unblock(self.seeds, ip.into(), unix_s)
+    }
+
+    /// The name of a project that a decision of this engine names; empty for
+    /// another engine's. Wait-free.
+    #[must_use]
+    pub fn project(&self, id: ProjectId) -> &str {
+        self.projects.name(id).map_or("", Name::as_str)
+    }
+
+    /// Counts for metrics, at a time. Reads the whole failures table.
+    #[must_use]
+    pub fn stats(&self, unix_s: u64) -> EngineStats {
+        EngineStats {
+            keys: self.keyring.len(),
+            sessions: self.sessions.len(),
+            blocked_addresses: self.ledger.failures().count_blocked(self.seeds, unix_s),
+        }
+    }
+
+    /// Frees parts of the keyring that were replaced and are no longer read.
+    /// Every change does this too; call it now and then where changes are
+    /// rare, from a thread that serves no requests.
+    pub fn reclaim(&self) {
+        self.keyring.reclaim();
+    }
+
+    fn hour(&self) -> Hour {
+        Hour::of(self.clock.now())
+    }
+
+    fn project_id(&self, name: &Name) -> ProjectId {
+        self.projects.intern(name)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("prefixes", &self.prefixes)
+            .field("origins", &self.origins)
+            .field("clock", &self.clock)
+            .field("keys", &self.keyring.len())
+            .field("max_keys", &self.ledger.key_slots())
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for MintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random(_) => f.write_str("the operating system gives no random bytes"),
+            Self::Prefix(prefix) => write!(
+                f,
+                "prefix {:?} is none of those that are taken: add it to the prefixes first",
+                prefix.as_str()
+            ),
+            Self::Keyring(_) => f.write_str("the keyring took no further key"),
+        }
+    }
+}
+
+impl std::error::Error for MintError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Random(cause) => Some(cause),
+            Self::Prefix(_) => None,
+            Self::Keyring(cause) => Some(cause),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The table, one thread at a time, and under many.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+
+const SEEDS: Seeds = Seeds([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
+const NOW: u64 = 1_790_000_000;
+
+struct Table(Vec<Line>);
+
+impl Table {
+    fn new(addresses: u32) -> Self {
+        let lines = sets_for(addresses) as usize * LINES_PER_SET;
+        let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self(std::iter::repeat_with(line).take(lines).collect())
+    }
+
+    fn view(&self) -> Failures<'_> {
+        Failures::new(&self.0)
+    }
+
+    fn fail(&self, ip: u32, now: u64, window: &Window) -> Recorded {
+        self.view().record(SEEDS, addr(ip), now, window)
+    }
+
+    fn blocked(&self, ip: u32, now: u64) -> Option<u64> {
+        self.view().blocked_until(SEEDS, addr(ip), now)
+    }
+}
+
+fn addr(ip: u32) -> ClientAddr {
+    IpAddr::V4(Ipv4Addr::from(ip)).into()
+}
+
+#[test]
+fn the_threshold_blocks_and_the_block_ends() {
+    let table = Table::new(64);
+    let window = Window::new(3, 300, 60);
+    for _ in 0..3 {
+        assert_eq!(table.blocked(1, NOW), None);
+        assert_eq!(table.fail(1, NOW, &window), Recorded::Counted);
+    }
+    let until = NOW + 60;
+    assert_eq!(table.blocked(1, NOW), Some(until));
+    assert_eq!(table.blocked(1, until - 1), Some(until));
+    assert_eq!(
+        table.fail(1, until - 1, &window),
+        Recorded::Blocked { until }
+    );
+    assert_eq!(table.blocked(1, until), None);
+    assert_eq!(table.view().count_blocked(SEEDS, NOW), 1);
+    assert_eq!(table.view().count_blocked(SEEDS, until), 0);
+    // The count starts again from nothing, though the window is not over.
+    for _ in 0..3 {
+        assert_eq!(table.fail(1, until, &window), Recorded::Counted);
+    }
+    assert_eq!(table.blocked(1, until), Some(until + 60));
+}
+
+#[test]
+fn nothing_older_than_the_window_counts() {
+    let window = Window::new(2, 300, 60);
+    // The bucket of NOW begins at NOW: both ends of the window are exact.
+    assert_eq!(NOW % 25, 0);
+    for (later, blocks) in [
+        (0, true),
+        (24, true),
+        (299, true),
+        (300, false),
+        (10_000, false),
+    ] {
+        let table = Table::new(64);
+        table.fail(1, NOW, &window);
+        table.fail(1, NOW + later, &window);
+        assert_eq!(table.blocked(1, NOW + later).is_some(), blocks, "{later}");
+    }
+}
+
+#[test]
+fn unblocking_starts_from_nothing() {
+    let table = Table::new(64);
+    let window = Window::new(2, 300, 60);
+    assert!(!table.view().unblock(SEEDS, addr(1), NOW));
+    table.fail(1, NOW, &window);
+    assert!(
+        !table.view().unblock(SEEDS, addr(1), NOW),
+        "not blocked yet"
+    );
+    table.fail(1, NOW, &window);
+    assert!(table.view().unblock(SEEDS, addr(1), NOW));
+    assert_eq!(table.blocked(1, NOW), None);
+    table.fail(1, NOW, &window);
+    assert_eq!(table.blocked(1, NOW), None);
+    table.fail(1, NOW, &window);
+    assert!(table.blocked(1, NOW).is_some());
+}
+
+#[test]
+fn addresses_do_not_share_counts() {
+    let table = Table::new(4096);
+    let window = Window::new(2, 300, 60);
+    let addresses = if cfg!(miri) { 50 } else { 2000 };
+    for ip in 0..addresses {
+        table.fail(ip, NOW, &window);
+    }
+    for ip in 0..addresses {
+        assert_eq!(table.blocked(ip, NOW), None, "{ip}");
+    }
+    table.fail(7, NOW, &window);
+    let blocked = (0..addresses).filter(|&ip| table.blocked(ip, NOW).is_some());
+    assert_eq!(blocked.collect::<Vec<_>>(), [7]);
+}
+
+#[test]
+fn a_flood_of_addresses_takes_what_matters_least() {
+    // One set.
+    let table = Table::new(WAYS as u32);
+    let window = Window::new(3, 300, 10_000);
+    for ip in 0..3 {
+        for _ in 0..3 {
+            table.fail(ip, NOW, &window);
+        }
+    }
+    table.fail(100, NOW, &window);
+    table.fail(100, NOW, &window);
+    let flood = if cfg!(miri) { 100 } else { 10_000 };
+    for ip in 1000..1000 + flood {
+        table.fail(ip, NOW, &window);
+    }
+    for ip in 0..3 {
+        assert!(table.blocked(ip, NOW).is_some(), "blocks stand");
+    }
+    // Two failures outlast those with one.
+    table.fail(100, NOW, &window);
+    assert!(table.blocked(100, NOW).is_some());
+    // Once the window has run out, even many failures give way first.
+    let later = NOW + 300;
+    table.fail(200, NOW, &window);
+    table.fail(200, NOW, &window);
+    for ip in 2000..2008 {
+        table.fail(ip, later, &window);
+    }
+    table.fail(200, later, &window);
+    assert_eq!(table.blocked(200, later), None);
+}
+
+#[test]
+fn a_set_full_of_blocks_gives_up_the_one_that_ends_first() {
+    let table = Table::new(WAYS as u32);
+    let window = Window::new(1, 300, 1000);
+    for ip in 0..WAYS as u32 {
+        table.fail(ip, NOW + u64::from(ip), &window);
+    }
+    table.fail(500, NOW + 100, &window);
+    assert!(table.blocked(500, NOW + 100).is_some());
+    assert_eq!(table.blocked(0, NOW + 100), None);
+    for ip in 1..WAYS as u32 {
+        assert!(table.blocked(ip, NOW + 100).is_some());
+    }
+}
+
+#[test]
+fn exactly_the_threshold_is_counted_under_many_threads() {
+    let threads = if cfg!(miri) { 3 } else { 8 };
+    let rounds = if cfg!(miri) { 2 } else { 200 };
+    let window = Window::new(10, 300, 60);
+    for round in 0..rounds {
+        // A small table, so that the first failures race for a way.
+        let table = Table::new(1);
+        let counted: usize = std::thread::scope(|scope| {
+            let fail = || {
+                (0..6)
+                    .filter(|_| table.fail(round, NOW, &window) == Recorded::Counted)
+                    .count()
+            };
+            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(fail)).collect();
+            handles.into_iter().map(|h| h.join().unwrap()).sum()
+        });
+        assert_eq!(counted, 10.min(threads * 6));
+        assert!(table.blocked(round, NOW).is_some());
+    }
+}

@@ -1,0 +1,78 @@
+//! Memory for the ledger: zeroed cache lines of atomic words.
+//!
+//! The one place where raw memory is taken for lines.
+
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+use std::io;
+
+use crate::sync::AtomicU64;
+
+/// One cache line: eight words.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [AtomicU64; 8]);
+
+pub(crate) use imp::Region;
+
+#[cfg(not(any(loom, miri)))]
+mod imp {
+    use super::{Line, io};
+    use memmap2::{MmapOptions, MmapRaw};
+
+    const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
+
+    /// Zeroed lines in an anonymous mapping.
+    pub(crate) struct Region {
+        map: MmapRaw,
+        lines: usize,
+    }
+
+    impl Region {
+        /// Reserves `lines` lines; no swap is set aside for them, since most
+        /// may never be written.
+        pub(crate) fn anonymous(lines: usize) -> io::Result<Self> {
+            let bytes = lines
+                .checked_mul(size_of::<Line>())
+                .ok_or(io::ErrorKind::OutOfMemory)?;
+            let map = MmapOptions::new()
+                .len(bytes.max(1))
+                .no_reserve_swap()
+                .map_anon()?;
+            let map = MmapRaw::from(map);
+            // Past the reach of the TLB huge pages halve the cost of a line.
+            // A system without them refuses, and small pages do.
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            Ok(Self { map, lines })
+        }
+
+        pub(crate) fn lines(&self) -> &[Line] {
+            // SAFETY: the mapping is at least `lines * 64` bytes long, lives as
+            // long as `self`, and is aligned to a page, so to 64. It started as
+            // zeroes, and any bytes are valid as `AtomicU64`s. Nothing else
+            // points into it, and all access goes through these shared atomics.
+            unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<Line>(), self.lines) }
+        }
+    }
+}
+
+/// Under loom the atomics are objects of its model, and Miri tracks heap
+/// memory more closely than a mapping: there the lines lie in a plain box.
+#[cfg(any(loom, miri))]
+mod imp {
+    use super::{AtomicU64, Line, io};
+
+    pub(crate) struct Region(Box<[Line]>);
+
+    impl Region {
+        pub(crate) fn anonymous(lines: usize) -> io::Result<Self> {
+            let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
+            Ok(Self(std::iter::repeat_with(line).take(lines).collect()))
+        }
+
+        pub(crate) fn lines(&self) -> &[Line] {
+            &self.0
+        }
+    }
+}
