@@ -1,0 +1,239 @@
+//! How long a client connection may hold its place: what is seen of one, and
+//! the deadline that follows from it.
+//!
+//! hyper's own header timeout starts with the wait for a request and so cannot
+//! be shorter than the time that an idle connection is kept. Here the two are
+//! told apart: nothing at all or half a request head is given the header
+//! timeout, silence between requests the idle timeout, and so is a client that
+//! does not read its answer. Whatever a service does within a request is not
+//! limited here.
+//!
+//! Nothing is done to a timer for a request: a connection looks at what it
+//! has seen a few times per header timeout, so that a deadline is late by at
+//! most a quarter of that, save the first, which is exact.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// The time limits of a client connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// From the opening, or the first byte of a later request, to the end of
+    /// that request's head.
+    pub(super) header: Duration,
+    /// Between requests, or for a client that takes nothing of an answer.
+    pub(super) idle: Duration,
+}
+
+/// What is seen of one connection.
+///
+/// All of it is read and written on the connection's own thread, so that
+/// Relaxed suffices throughout; the atomics are what makes it `Send`.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Requests under way; with HTTP/1.1 one at most.
+    in_flight: AtomicU32,
+    /// Requests begun.
+    begun: AtomicU32,
+    /// Bytes read from the client.
+    read: AtomicU64,
+    /// `read` at the end of the last request: what comes after is the head of
+    /// the next.
+    read_before: AtomicU64,
+    /// Bytes that the client's side took.
+    written: AtomicU64,
+    /// Whether the last write found no room.
+    blocked: AtomicBool,
+    /// Whether frames may come between requests.
+    http2: AtomicBool,
+}
+
+/// One request under way, up to the last byte of its answer.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Watch>);
+
+/// What a connection is doing; a change begins a new deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// No request has come yet.
+    Opening,
+    /// At work, and not held up by the client.
+    Serving,
+    /// The client reads nothing. The number is what it took until now.
+    Blocked(u64),
+    /// Between requests: how many were begun, and what the client took.
+    Idle(u32, u64),
+    /// In the head of another request, which has this number.
+    Head(u32),
+}
+
+impl Watch {
+    /// Notes that a request has come.
+    pub(super) fn begin(self: &Arc<Self>, http2: bool) -> InFlight {
+        self.http2.store(http2, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Notes bytes that came from the client.
+    pub(super) fn read(&self, bytes: usize) {
+        add(&self.read, bytes);
+    }
+
+    /// Notes bytes that the client's side took, `None` where it took none.
+    pub(super) fn wrote(&self, bytes: Option<usize>) {
+        self.blocked.store(bytes.is_none(), Ordering::Relaxed);
+        add(&self.written, bytes.unwrap_or(0));
+    }
+
+    fn phase(&self) -> Phase {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let written = self.written.load(Ordering::Relaxed);
+        if begun == 0 {
+            Phase::Opening
+        } else if self.in_flight.load(Ordering::Relaxed) > 0 {
+            if self.blocked.load(Ordering::Relaxed) {
+                Phase::Blocked(written)
+            } else {
+                Phase::Serving
+            }
+        } else if self.read.load(Ordering::Relaxed) != self.read_before.load(Ordering::Relaxed)
+            && !self.http2.load(Ordering::Relaxed)
+        {
+            Phase::Head(begun)
+        } else {
+            Phase::Idle(begun, written)
+        }
+    }
+
+    /// Waits until the connection, opened just now, has had its time.
+    pub(super) async fn expired(&self, limits: Limits) {
+        let tick = limits.header.min(limits.idle) / 4;
+        let mut phase = self.phase();
+        let mut since = Instant::now();
+        loop {
+            let now = self.phase();
+            if now != phase {
+                phase = now;
+                since = Instant::now();
+            }
+            let limit = match phase {
+                Phase::Opening | Phase::Head(_) => Some(limits.header),
+                Phase::Idle(..) | Phase::Blocked(_) => Some(limits.idle),
+                Phase::Serving => None,
+            };
+            let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+            sleep(left.map_or(tick, |left| left.min(tick))).await;
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let watch = &self.0;
+        watch
+            .read_before
+            .store(watch.read.load(Ordering::Relaxed), Ordering::Relaxed);
+        watch.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds to a counter that only this thread writes.
+fn add(counter: &AtomicU64, more: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(more as u64);
+    counter.store(sum, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        header: Duration::from_secs(8),
+        idle: Duration::from_secs(60),
+    };
+
+    /// Seconds until a connection expires, while `script` happens to it;
+    /// `None` if it has not after an hour.
+    async fn lifetime(script: impl AsyncFnOnce(&Arc<Watch>)) -> Option<u64> {
+        let watch = Arc::new(Watch::default());
+        let begin = Instant::now();
+        let other = Arc::clone(&watch);
+        let expired = tokio::spawn(async move { other.expired(LIMITS).await });
+        script(&watch).await;
+        let hour = Duration::from_secs(3600);
+        tokio::time::timeout(hour, expired).await.ok().map(|_| begin.elapsed().as_secs())
+    }
+
+    async fn pause(seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_gets_the_header_timeout() {
+        assert_eq!(lifetime(async |_| {}).await, Some(8));
+        // Single bytes buy no time.
+        let dripping = async |watch: &Arc<Watch>| {
+            for _ in 0..7 {
+                pause(1).await;
+                watch.read(1);
+            }
+        };
+        assert_eq!(lifetime(dripping).await, Some(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_there_is_the_idle_timeout() {
+        let one = async |watch: &Arc<Watch>| {
+            watch.read(100);
+            drop(watch.begin(false));
+        };
+        let lived = lifetime(one).await.unwrap();
+        assert!((60..=62).contains(&lived), "{lived}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_head_gets_the_header_timeout() {
+        let half = async |watch: &Arc<Watch>| {
+            watch.read(100);
+            drop(watch.begin(false));
+            pause(20).await;
+            for _ in 0..30 {
+                watch.read(1);
+                pause(1).await;
+            }
+        };
+        let lived = lifetime(half).await.unwrap();
+        assert!(lived <= 51, "{lived}");
+        let watch = Arc::new(Watch::default());
+        watch.read(1);
+        drop(watch.begin(false));
+        watch.read(1);
+        assert_eq!(watch.phase(), Phase::Head(1));
+        // Frames of HTTP/2 are no head.
+        drop(watch.begin(true));
+        watch.read(1);
+        assert_eq!(watch.phase(), Phase::Idle(2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_may_take_its_time_unless_the_client_stops_reading() {
+        let mut held = None;
+        let slow = async |watch: &Arc<Watch>| held = Some(watch.begin(false));
+        assert_eq!(lifetime(slow).await, None);
+        let stuck = async |watch: &Arc<Watch>| {
+            held = Some(watch.begin(false));
+            watch.wrote(Some(10));
+            watch.wrote(None);
+        };
+        let lived = lifetime(stuck).await.unwrap();
+        assert!((60..=62).contains(&lived), "{lived}");
+    }
+}
