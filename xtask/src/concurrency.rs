@@ -1,0 +1,92 @@
+//! What looks for races: loom's models, Miri and ThreadSanitizer. Each has a
+//! target folder of its own, for its flags would rebuild everything else.
+
+use crate::shell::{Failure, Program};
+
+/// The target that the sanitizers know.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs the loom models: every test of the engine whose name holds `loom`.
+pub(crate) fn model() -> Result<(), Failure> {
+    let cargo = || {
+        Program::cargo("test --package engine --release --lib loom")
+            .env("CARGO_TARGET_DIR", "target/loom")
+            // Optimised, for loom runs each model millions of times; but LTO
+            // would cost more than it gives.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .flags("RUSTFLAGS", "--cfg loom")
+    };
+    cargo().run()?;
+    // A filter that matches nothing passes: say so instead.
+    let listed = cargo().words("-- --list --format terse").output()?;
+    if listed.lines().any(|line| line.ends_with(": test")) {
+        Ok(())
+    } else {
+        Err(Failure::found(
+            "the engine has no test whose name holds `loom`: nothing was modelled",
+        ))
+    }
+}
+
+/// Runs the engine's tests under Miri with tree borrows; with `seeds`, each
+/// once for every seed of the scheduler. Skipped where Miri is not installed.
+pub(crate) fn miri(seeds: Option<u64>, filters: Vec<String>) -> Result<(), Failure> {
+    if !has_nightly("miri --version") {
+        eprintln!(
+            "SKIPPED: Miri is not installed: rustup toolchain install nightly --component miri,rust-src"
+        );
+        return Ok(());
+    }
+    // Isolation would refuse the file system to the tests that read traces and
+    // to proptest's record of failures.
+    let mut flags = String::from("-Zmiri-tree-borrows -Zmiri-disable-isolation");
+    if let Some(seeds) = seeds {
+        flags += &format!(" -Zmiri-many-seeds=0..{seeds}");
+    }
+    let miri = Program::cargo("+nightly miri test --package engine")
+        .env("CARGO_TARGET_DIR", "target/miri")
+        .flags("MIRIFLAGS", &flags)
+        .arg("--");
+    filters.into_iter().fold(miri, Program::arg).run()
+}
+
+/// Runs the engine's own and the concurrent tests under ThreadSanitizer, the
+/// standard library built with it too. Skipped where nightly's sources are
+/// not installed.
+pub(crate) fn tsan() -> Result<(), Failure> {
+    if !has_nightly("build -Zbuild-std --help") || !has_sources() {
+        eprintln!(
+            "SKIPPED: nightly's sources are not installed: \
+             rustup toolchain install nightly --component rust-src"
+        );
+        return Ok(());
+    }
+    for tests in [
+        "--package engine --lib",
+        "--package tokenkit-tests --test concurrency",
+    ] {
+        Program::cargo("+nightly test -Zbuild-std --target")
+            .arg(TARGET)
+            .words(tests)
+            .env("CARGO_TARGET_DIR", "target/tsan")
+            .flags("RUSTFLAGS", "-Zsanitizer=thread")
+            .run()?;
+    }
+    Ok(())
+}
+
+/// Whether nightly cargo runs these words.
+fn has_nightly(words: &str) -> bool {
+    Program::cargo("+nightly").words(words).succeeds()
+}
+
+/// Whether nightly has the sources of the standard library.
+fn has_sources() -> bool {
+    let sysroot = Program::new("rustc")
+        .words("+nightly --print sysroot")
+        .output();
+    sysroot.is_ok_and(|path| {
+        let library = std::path::Path::new(path.trim()).join("lib/rustlib/src/rust/library");
+        library.join("std/Cargo.toml").is_file()
+    })
+}

@@ -1,0 +1,73 @@
+//! The fuzz targets, each for a while, from its committed seeds.
+
+use crate::shell::{Failure, Program, files, root};
+
+/// Runs every target, or the one named, for `seconds` each.
+///
+/// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
+/// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
+pub(crate) fn run(seconds: u64, wanted: Option<&str>) -> Result<(), Failure> {
+    if !Program::cargo("fuzz --version").succeeds() {
+        return Err(Failure::found(
+            "cargo-fuzz is not installed: cargo install cargo-fuzz --locked",
+        ));
+    }
+    let targets = targets()?;
+    if let Some(name) = wanted
+        && !targets.iter().any(|target| target == name)
+    {
+        return Err(Failure::usage(format!(
+            "there is no fuzz target {name:?}, but {}",
+            targets.join(", ")
+        )));
+    }
+    let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
+    cargo_fuzz("build").words(wanted.unwrap_or("")).run()?;
+    for target in targets.iter().filter(chosen) {
+        run_one(target, seconds)?;
+    }
+    Ok(())
+}
+
+/// The names of the targets, one for each file of `fuzz/fuzz_targets`.
+fn targets() -> Result<Vec<String>, Failure> {
+    let names: Vec<String> = files("fuzz/fuzz_targets", ".rs")
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    if names.is_empty() {
+        return Err(Failure::found("fuzz/fuzz_targets holds no target"));
+    }
+    Ok(names)
+}
+
+fn run_one(target: &str, seconds: u64) -> Result<(), Failure> {
+    let corpus = format!("fuzz/corpus/{target}");
+    std::fs::create_dir_all(root().join(&corpus))
+        .map_err(|error| Failure::found(format!("cannot make {corpus}: {error}")))?;
+    let mut fuzzer = cargo_fuzz("run").arg(target).arg(&corpus);
+    let seeds = format!("fuzz/seeds/{target}");
+    if root().join(&seeds).is_dir() {
+        fuzzer = fuzzer.arg(seeds);
+    }
+    fuzzer = fuzzer.words("--").arg(format!("-max_total_time={seconds}"));
+    // Only the first and the last lines matter; new coverage is not news.
+    fuzzer = fuzzer.words("-print_final_stats=1 -verbosity=0 -timeout=10 -max_len=4096");
+    let dict = format!("fuzz/dict/{target}.dict");
+    if root().join(&dict).is_file() {
+        fuzzer = fuzzer.arg(format!("-dict={dict}"));
+    }
+    fuzzer.run()
+}
+
+/// cargo-fuzz on nightly, or on the toolchain at hand with its unstable flags
+/// unlocked: the sanitizer's runtime comes with stable Rust too.
+fn cargo_fuzz(command: &str) -> Program {
+    if Program::cargo("+nightly --version").succeeds() {
+        Program::cargo("+nightly fuzz").arg(command)
+    } else {
+        Program::cargo("fuzz")
+            .arg(command)
+            .env("RUSTC_BOOTSTRAP", "1")
+    }
+}
