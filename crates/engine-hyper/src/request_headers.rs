@@ -1,0 +1,193 @@
+//! What is read from a request's headers, and what is taken out of them
+//! before the service behind sees them.
+
+use engine::Credential;
+use engine::wire::{API_KEY_HEADER, KEY_HEADER, PROJECT_HEADER, USER_HEADER};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+
+/// The header in which a client sends its key.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static(API_KEY_HEADER);
+/// The key's id, for the service behind.
+pub(crate) const KEY: HeaderName = HeaderName::from_static(KEY_HEADER);
+/// The project, for the service behind.
+pub(crate) const PROJECT: HeaderName = HeaderName::from_static(PROJECT_HEADER);
+/// The user, for the service behind.
+pub(crate) const USER: HeaderName = HeaderName::from_static(USER_HEADER);
+
+/// The `api-key` header.
+pub(crate) fn api_key(headers: &HeaderMap) -> Credential<'_> {
+    let mut values = headers.get_all(API_KEY).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Credential::Absent,
+        (Some(value), None) => Credential::One(value.as_bytes()),
+        (Some(_), Some(_)) => Credential::Repeated,
+    }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750; the scheme in any case).
+/// Another scheme, or no token behind it, is none; of several headers none may
+/// be a bearer's.
+pub(crate) fn bearer(headers: &HeaderMap) -> Credential<'_> {
+    let mut found = None;
+    let mut sent = 0;
+    for value in headers.get_all(AUTHORIZATION) {
+        found = bearer_token(value.as_bytes()).or(found);
+        sent += 1;
+    }
+    match found {
+        Some(_) if sent > 1 => Credential::Repeated,
+        Some(token) if !token.is_empty() => Credential::One(token),
+        _ => Credential::Absent,
+    }
+}
+
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let end = value.iter().position(|&b| b == b' ').unwrap_or(value.len());
+    let (scheme, token) = value.split_at(end);
+    scheme
+        .eq_ignore_ascii_case(b"Bearer")
+        .then(|| token.trim_ascii())
+}
+
+/// The `Origin` header; one that is no origin where it was sent more than
+/// once.
+pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    static NO_ORIGIN: HeaderValue = HeaderValue::from_static("");
+    let mut values = headers.get_all(ORIGIN).iter();
+    let first = values.next()?;
+    Some(values.next().map_or(first, |_| &NO_ORIGIN))
+}
+
+/// Removes what a client must not tell the service behind: identity headers,
+/// and, unless it is to be forwarded, the key.
+///
+/// Many services cannot tell `x_tokenkit_key` from `x-tokenkit-key` (CGI, WSGI,
+/// PHP and Rack turn both into `X_TOKENKIT_KEY`, some map other signs too). So
+/// every spelling goes that has some sign where the name has a hyphen; of the
+/// `api-key` too, which nobody looked at under such a name.
+pub(crate) fn remove_forged(headers: &mut HeaderMap, forward_key: bool) {
+    let forged = |name: &&HeaderName| is_reserved(name) && !(forward_key && **name == API_KEY);
+    // One spelling, the key's own, is there most times.
+    let Some(first) = headers.keys().find(forged).cloned() else {
+        return;
+    };
+    headers.remove(first);
+    while let Some(next) = headers.keys().find(forged).cloned() {
+        headers.remove(next);
+    }
+}
+
+/// Whether a name reads as one of those reserved, whatever its signs.
+fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let reads_as = |reserved: &str| {
+        name.len() == reserved.len()
+            && reserved.bytes().zip(name).all(|(wanted, &found)| {
+                wanted == found || (wanted == b'-' && !found.is_ascii_alphanumeric())
+            })
+    };
+    [API_KEY_HEADER, KEY_HEADER, PROJECT_HEADER, USER_HEADER]
+        .into_iter()
+        .any(reads_as)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn shown(credential: Credential<'_>) -> String {
+        match credential {
+            Credential::Absent => "absent".into(),
+            Credential::One(value) => String::from_utf8(value.to_vec()).unwrap(),
+            Credential::Repeated => "repeated".into(),
+        }
+    }
+
+    #[test]
+    fn two_keys_are_repeated_even_if_equal() {
+        assert_eq!(shown(api_key(&headers(&[]))), "absent");
+        assert_eq!(shown(api_key(&headers(&[("Api-Key", "k")]))), "k");
+        assert_eq!(
+            shown(api_key(&headers(&[("api-key", "k"), ("API-KEY", "k")]))),
+            "repeated"
+        );
+    }
+
+    #[test]
+    fn bearer_tokens_are_found() {
+        let cases: [(&[&str], &str); 14] = [
+            (&[], "absent"),
+            (&["Bearer t"], "t"),
+            (&["bEARER   t "], "t"),
+            (&["Bearer a b"], "a b"),
+            (&["Bearer"], "absent"),
+            (&["Bearer  "], "absent"),
+            (&["Bearert"], "absent"),
+            (&["Basic t"], "absent"),
+            (&["t"], "absent"),
+            (&[""], "absent"),
+            (&["Basic x", "Digest y"], "absent"),
+            (&["Basic x", "Bearer t"], "repeated"),
+            (&["Bearer t", "Basic x"], "repeated"),
+            (&["Bearer t", "Bearer t"], "repeated"),
+        ];
+        for (values, expected) in cases {
+            let pairs: Vec<_> = values
+                .iter()
+                .map(|value| ("authorization", *value))
+                .collect();
+            assert_eq!(shown(bearer(&headers(&pairs))), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn several_origins_are_none_that_could_be_listed() {
+        assert_eq!(origin(&headers(&[])), None);
+        assert_eq!(
+            origin(&headers(&[("origin", "https://a.b")])).unwrap(),
+            "https://a.b"
+        );
+        let two = headers(&[("origin", "https://a.b"), ("origin", "https://a.b")]);
+        assert_eq!(origin(&two).unwrap(), "");
+    }
+
+    #[test]
+    fn forged_names_go_in_every_spelling() {
+        let sent = [
+            ("x-tokenkit-key", "1"),
+            ("x-tokenkit-key", "2"),
+            ("x_tokenkit_key", "3"),
+            ("X-Tokenkit.Project", "4"),
+            ("x_tokenkit-user", "5"),
+            ("x~tokenkit'user", "6"),
+            ("api-key", "7"),
+            ("api_key", "8"),
+            ("x-tokenkit-keys", "9"),
+            ("xx-tokenkit-key", "10"),
+            ("apiskey", "11"),
+            ("accept", "12"),
+        ];
+        let left = |forward_key| {
+            let mut headers = headers(&sent);
+            remove_forged(&mut headers, forward_key);
+            let mut left: Vec<_> = headers
+                .values()
+                .map(|v| v.to_str().unwrap().to_owned())
+                .collect();
+            left.sort_by_key(|value| value.parse::<u8>().unwrap());
+            left
+        };
+        assert_eq!(left(false), ["9", "10", "11", "12"]);
+        assert_eq!(left(true), ["7", "9", "10", "11", "12"]);
+    }
+}
