@@ -1,0 +1,198 @@
+//! The peer: the engine's checks, in its order, put together from well-known
+//! parts as a service would: digests in a DashMap, a governor limiter in each
+//! key's record, failures in a second DashMap.
+//!
+//! Where there was a choice the faster part was taken: `ahash` in place of the
+//! maps' SipHash, a limiter of the key's own in place of a keyed one (limits
+//! differ by key, and a keyed one would be a third map), the coarse clock.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use ahash::RandomState;
+use dashmap::DashMap;
+use engine::{Clock, Reason};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::form::{self, PREFIX};
+use crate::keys::{Drawn, Keys};
+use crate::subject::{LIFE_S, SECRET, Subject, THRESHOLD, WINDOW_S};
+
+/// What is kept of a key.
+struct Record {
+    revoked: bool,
+    disabled: bool,
+    expires_at: Option<u64>,
+    require_origin: bool,
+    origins: Vec<String>,
+    ips: Vec<IpAddr>,
+    limiter: DefaultDirectRateLimiter,
+}
+
+/// The failures of an address: one count for each twelfth of the window.
+#[derive(Default)]
+struct Failures {
+    counts: [(u64, u32); 12],
+    blocked_until: u64,
+}
+
+impl Failures {
+    fn count(&mut self, now: u64) {
+        let bucket = now / u64::from(WINDOW_S / 12);
+        let place = &mut self.counts[(bucket % 12) as usize];
+        if place.0 != bucket {
+            *place = (bucket, 0);
+        }
+        place.1 += 1;
+        let live = |(at, _): &&(u64, u32)| at + 12 > bucket;
+        let failures: u32 = self
+            .counts
+            .iter()
+            .filter(live)
+            .map(|(_, count)| count)
+            .sum();
+        if failures >= THRESHOLD {
+            self.counts = Default::default();
+            self.blocked_until = now + u64::from(WINDOW_S);
+        }
+    }
+}
+
+/// The peer.
+pub struct Peer {
+    prefixes: Vec<&'static [u8]>,
+    keys: DashMap<[u8; 32], Record, RandomState>,
+    failures: DashMap<IpAddr, Failures, RandomState>,
+}
+
+impl Peer {
+    fn check(&self, key: Option<&[u8]>, client: IpAddr, origin: Option<&str>) -> Reason {
+        let Some(key) = key.filter(|key| !key.trim_ascii().is_empty()) else {
+            return Reason::MissingKey;
+        };
+        let now = Clock::System.now();
+        if let Some(failures) = self.failures.get(&client)
+            && now < failures.blocked_until
+        {
+            return Reason::IpBlocked;
+        }
+        if !form::is_key(key, &self.prefixes) {
+            return self.guess(client, now, Reason::MalformedKey);
+        }
+        let Some(record) = self.keys.get(&digest(key)) else {
+            return self.guess(client, now, Reason::UnknownKey);
+        };
+        if record.revoked {
+            return Reason::RevokedKey;
+        }
+        if record.disabled {
+            return Reason::DisabledKey;
+        }
+        if record.expires_at.is_some_and(|at| at <= now) {
+            return Reason::ExpiredKey;
+        }
+        let origin_ok = match origin {
+            Some(origin) => record.origins.is_empty() || record.origins.iter().any(|o| o == origin),
+            None => !record.require_origin,
+        };
+        if !origin_ok {
+            return Reason::OriginDenied;
+        }
+        if !record.ips.is_empty() && !record.ips.contains(&client) {
+            return Reason::IpDenied;
+        }
+        match record.limiter.check() {
+            Ok(()) => Reason::Allowed,
+            Err(_) => Reason::HourlyLimit,
+        }
+    }
+
+    fn guess(&self, client: IpAddr, now: u64, reason: Reason) -> Reason {
+        self.failures.entry(client).or_default().count(now);
+        reason
+    }
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    blake3::keyed_hash(&SECRET, key).into()
+}
+
+impl Subject for Peer {
+    fn set_up(keys: &Keys, hourly_limit: u32) -> Self {
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
+        let quota = Quota::per_hour(NonZeroU32::new(hourly_limit).unwrap_or(NonZeroU32::MIN));
+        let expires_at = Some(Clock::System.now() + LIFE_S);
+        let peer = Self {
+            prefixes: vec![PREFIX, b"tk_test"],
+            keys: DashMap::with_capacity_and_hasher(keys.all().len(), hasher.clone()),
+            failures: DashMap::with_hasher(hasher),
+        };
+        for key in keys.all() {
+            let record = Record {
+                revoked: false,
+                disabled: false,
+                expires_at,
+                require_origin: false,
+                origins: Vec::new(),
+                ips: Vec::new(),
+                limiter: RateLimiter::direct(quota),
+            };
+            peer.keys.insert(digest(key), record);
+        }
+        peer
+    }
+
+    fn decide(&self, request: &Drawn) -> Reason {
+        let key = request.key().map(<[u8; _]>::as_slice);
+        std::hint::black_box(self.check(key, request.client().into(), None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// A peer whose only record was changed, and its answer.
+    fn with(change: impl FnOnce(&mut Record), origin: Option<&str>) -> Reason {
+        let keys = Keys::draw(1);
+        let peer = Peer::set_up(&keys, 1);
+        peer.keys.alter(&digest(&keys.all()[0]), |_, mut record| {
+            change(&mut record);
+            record
+        });
+        peer.check(Some(&keys.all()[0]), CLIENT, origin)
+    }
+
+    #[test]
+    fn it_does_the_engine_s_checks() {
+        assert_eq!(with(|_| (), None), Reason::Allowed);
+        assert_eq!(with(|r| r.revoked = true, None), Reason::RevokedKey);
+        assert_eq!(with(|r| r.disabled = true, None), Reason::DisabledKey);
+        assert_eq!(with(|r| r.expires_at = Some(1), None), Reason::ExpiredKey);
+        assert_eq!(
+            with(|r| r.require_origin = true, None),
+            Reason::OriginDenied
+        );
+        let listed = |r: &mut Record| r.origins.push("https://a.test".into());
+        assert_eq!(with(listed, Some("https://b.test")), Reason::OriginDenied);
+        assert_eq!(with(listed, Some("https://a.test")), Reason::Allowed);
+        let elsewhere = |r: &mut Record| r.ips.push(Ipv4Addr::BROADCAST.into());
+        assert_eq!(with(elsewhere, None), Reason::IpDenied);
+    }
+
+    #[test]
+    fn guesses_block() {
+        let peer = Peer::set_up(&Keys::draw(1), 1);
+        for _ in 0..THRESHOLD {
+            assert_eq!(
+                peer.check(Some(b"guess"), CLIENT, None),
+                Reason::MalformedKey
+            );
+        }
+        assert_eq!(peer.check(Some(b"guess"), CLIENT, None), Reason::IpBlocked);
+        assert_eq!(peer.check(None, CLIENT, None), Reason::MissingKey);
+    }
+}
