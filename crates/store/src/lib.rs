@@ -1,1 +1,35 @@
-//! To be written.
+//! Keys and sessions of tokenkit, kept in one SQLite file, and the server
+//! secret, kept in a file beside it.
+//!
+//! The face is narrow, so that another database can stand behind it:
+//!
+//! | what | how |
+//! |---|---|
+//! | make or open | [`Store::create`], [`Store::open`] |
+//! | load all, then follow changes | [`Follower::poll`]: its first call brings everything |
+//! | change | [`Store::write`], then [`Writer::commit`]: all of it or nothing |
+//! | look | [`Store::key`], [`Store::each_key`], [`Store::each_session`] |
+//!
+//! What is acknowledged is on the disk (`synchronous=FULL`). One process writes
+//! at a time, any number read beside it (WAL). Of a key or a token only the
+//! digest is kept, and no error shows one.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod follow;
+mod record;
+mod rows;
+mod schema;
+mod secret;
+mod store;
+mod writer;
+
+pub use error::StoreError;
+pub use follow::{BATCH, Changes, Follower, SessionChange};
+pub use record::{
+    Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, StoredKey, StoredSession,
+};
+pub use secret::{SecretFileError, create_secret_file, read_secret_file};
+pub use store::{KeyFilter, Store};
+pub use writer::Writer;

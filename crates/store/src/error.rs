@@ -1,0 +1,201 @@
+//! Why the store could not be opened, read or changed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use engine::KeyId;
+use rusqlite::ErrorCode;
+
+use crate::record::SessionId;
+
+/// Why the store could not be opened, read or changed. Nothing was changed.
+/// The text says what to do; it never holds a digest.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The library is older than what the store relies upon.
+    OldLibrary(&'static str),
+    /// There is no store at the path.
+    Missing(PathBuf),
+    /// The file is no SQLite database.
+    NotADatabase(PathBuf),
+    /// An SQLite database, but another program's.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The `application_id` that it bears.
+        application_id: i32,
+    },
+    /// Written by a newer version of this program.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// Damaged: SQLite found its pages wrong, or a row holds what no writer
+    /// writes.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The file, its folder or the whole file system may not be written.
+    ReadOnly(PathBuf),
+    /// Another program has held the write lock for longer than we wait.
+    Locked(PathBuf),
+    /// The disk is full.
+    Full(PathBuf),
+    /// Filled under another server secret than the one given.
+    OtherSecret(PathBuf),
+    /// The file cannot be opened or made, for the reason given.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite says.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key of this id is there already.
+    KeyExists(KeyId),
+    /// Another key has the same digest.
+    DigestExists(KeyId),
+    /// No key of this id is there.
+    NoKey(KeyId),
+    /// The key was revoked, which is for ever.
+    Revoked(KeyId),
+    /// A session of this id is there already.
+    SessionExists(SessionId),
+    /// No session of this id or token is there.
+    NoSession,
+}
+
+/// The outcome of an operation on the store.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+impl StoreError {
+    /// What an error of SQLite means for the store at `path`.
+    pub(crate) fn of(path: &Path, cause: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path,
+                what: cause.to_string(),
+            },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly(path),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(path),
+            Some(ErrorCode::DiskFull) => Self::Full(path),
+            _ => match cause {
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Damaged {
+                    path,
+                    what: cause.to_string(),
+                },
+                cause => Self::Io {
+                    path,
+                    cause: cause.into(),
+                },
+            },
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OldLibrary(version) => write!(
+                f,
+                "SQLite {version} is too old for the key store: build with the bundled one, 3.51.3 or later"
+            ),
+            Self::Missing(path) => write!(
+                f,
+                "there is no key store at {}: `tokenkit serve` or `tokenkit key create` makes one, \
+                 or name another folder with --data-dir",
+                path.display()
+            ),
+            Self::NotADatabase(path) => write!(
+                f,
+                "{} is no SQLite database: name the key store with store.file, or move the file away",
+                path.display()
+            ),
+            Self::Foreign {
+                path,
+                application_id,
+            } => write!(
+                f,
+                "{} is a database of another program (application id {application_id}): \
+                 name the key store with store.file, or move the file away",
+                path.display()
+            ),
+            Self::Newer { path, found, known } => write!(
+                f,
+                "{} was written by a newer tokenkit (its tables have version {found}, this program \
+                 knows {known}): use that newer tokenkit",
+                path.display()
+            ),
+            Self::Damaged { path, what } => write!(
+                f,
+                "{} is damaged ({what}): restore it from a backup, with its -wal file if there is one",
+                path.display()
+            ),
+            Self::ReadOnly(path) => write!(
+                f,
+                "{} cannot be written: give this user write access to the file and to its folder",
+                path.display()
+            ),
+            Self::Locked(path) => write!(
+                f,
+                "{} is locked by another program: wait for it or end it, then try again",
+                path.display()
+            ),
+            Self::Full(path) => write!(
+                f,
+                "the disk that holds {} is full: make room",
+                path.display()
+            ),
+            Self::OtherSecret(path) => write!(
+                f,
+                "{} was filled under another server secret: put back the secret file that belongs to it",
+                path.display()
+            ),
+            Self::Io { path, cause } => {
+                write!(
+                    f,
+                    "{} cannot be used as the key store: {cause}",
+                    path.display()
+                )
+            }
+            Self::KeyExists(id) => write!(f, "a key with the id {id} is in the store already"),
+            Self::DigestExists(id) => write!(f, "another key has the digest given for key {id}"),
+            Self::NoKey(id) => {
+                write!(
+                    f,
+                    "there is no key {id}: `tokenkit key list` shows those there are"
+                )
+            }
+            Self::Revoked(id) => write!(
+                f,
+                "key {id} was revoked, which is for ever: make another with `tokenkit key create`"
+            ),
+            Self::SessionExists(id) => {
+                write!(f, "a session with the id {id} is in the store already")
+            }
+            Self::NoSession => f.write_str(
+                "there is no such session: `tokenkit session list` shows those there are",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { cause, .. } => Some(&**cause),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Loading all there is, then following what changes.
+
+use std::path::{Path, PathBuf};
+
+use engine::{KeyRecord, ServerSecret, SessionRecord, TokenDigest};
+use rusqlite::Connection;
+
+use crate::error::{Result, StoreError};
+use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
+use crate::schema::connect;
+use crate::store::decoded;
+
+/// The most keys or sessions in one [`Changes`].
+pub const BATCH: usize = 65_536;
+
+/// What changed, as the engine takes it. Put it in whole and in order: to put
+/// a thing twice does no harm.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Keys that are new or have changed, as they are now. Keys are never
+    /// removed: at the end of its life a key is revoked.
+    pub keys: Vec<KeyRecord>,
+    /// Sessions that came or ended.
+    pub sessions: Vec<(TokenDigest, SessionChange)>,
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionChange {
+    /// It is there.
+    Put(SessionRecord),
+    /// It was ended.
+    End,
+}
+
+/// Reads what changed since it last looked; the first look brings everything.
+///
+/// It reads from its own connection and is never held up by a writer. It does
+/// not wait by itself: who calls [`Follower::poll`] every 50 ms sees a change
+/// 50 ms after its commit at the latest. A poll that finds nothing costs one
+/// read of shared memory, a few microseconds.
+#[derive(Debug)]
+pub struct Follower {
+    connection: Connection,
+    path: PathBuf,
+    seen_rev: i64,
+    /// `PRAGMA data_version` at the last look that succeeded.
+    seen_version: Option<i64>,
+}
+
+impl Follower {
+    /// Opens a connection that has seen nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`](crate::Store::open).
+    pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        let connection = connect(path, secret, false)?;
+        connection
+            .execute_batch("PRAGMA query_only = ON")
+            .map_err(|cause| StoreError::of(path, cause))?;
+        Ok(Self {
+            connection,
+            path: path.to_path_buf(),
+            seen_rev: 0,
+            seen_version: None,
+        })
+    }
+
+    /// Hands everything that changed since the last poll to `apply`, in batches
+    /// of at most [`BATCH`] keys or sessions. Returns whether there was any.
+    ///
+    /// # Errors
+    ///
+    /// The first that `apply` returns, or the store cannot be read; the next
+    /// poll then starts from the same point again.
+    pub fn poll<E: From<StoreError>>(
+        &mut self,
+        mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
+    ) -> std::result::Result<bool, E> {
+        let sql = |cause| StoreError::of(&self.path, cause);
+        let version = self
+            .connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(sql)?;
+        if self.seen_version == Some(version) {
+            return Ok(false);
+        }
+        // One read transaction, so that the revision belongs to the rows.
+        let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
+        let rev: i64 = snapshot
+            .query_row("SELECT rev FROM meta", [], |row| row.get(0))
+            .map_err(sql)?;
+        if rev > self.seen_rev {
+            send_keys(&snapshot, &self.path, self.seen_rev, &mut apply)?;
+            send_sessions(&snapshot, &self.path, self.seen_rev, &mut apply)?;
+        }
+        snapshot.commit().map_err(sql)?;
+        let changed = rev > self.seen_rev;
+        self.seen_rev = rev;
+        self.seen_version = Some(version);
+        Ok(changed)
+    }
+}
+
+fn send_keys<E: From<StoreError>>(
+    connection: &Connection,
+    path: &Path,
+    seen_rev: i64,
+    apply: &mut impl FnMut(Changes) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let sql = |cause| StoreError::of(path, cause);
+    // Loading everything reads the table once from end to end; following a few
+    // changes finds them by the index.
+    let (from, by) = if seen_rev == 0 {
+        ("NOT INDEXED", "slot")
+    } else {
+        ("INDEXED BY keys_rev", "rev")
+    };
+    let query = format!("SELECT {KEY_COLUMNS} FROM keys {from} WHERE rev > ?1 ORDER BY {by}");
+    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
+    let mut rows = statement.query([seen_rev]).map_err(sql)?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next().map_err(sql)? {
+        keys.push(decoded(path, "keys", row, key_record)?);
+        if keys.len() == BATCH {
+            apply(Changes {
+                keys: std::mem::take(&mut keys),
+                sessions: Vec::new(),
+            })?;
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    apply(Changes {
+        keys,
+        sessions: Vec::new(),
+    })
+}
+
+fn send_sessions<E: From<StoreError>>(
+    connection: &Connection,
+    path: &Path,
+    seen_rev: i64,
+    apply: &mut impl FnMut(Changes) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let sql = |cause| StoreError::of(path, cause);
+    let query = format!("SELECT {SESSION_COLUMNS} FROM sessions WHERE rev > ?1");
+    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
+    let mut rows = statement.query([seen_rev]).map_err(sql)?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next().map_err(sql)? {
+        let stored = decoded(path, "sessions", row, stored_session)?;
+        let change = if stored.ended {
+            SessionChange::End
+        } else {
+            SessionChange::Put(stored.session)
+        };
+        sessions.push((stored.token, change));
+        if sessions.len() == BATCH {
+            apply(Changes {
+                keys: Vec::new(),
+                sessions: std::mem::take(&mut sessions),
+            })?;
+        }
+    }
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    apply(Changes {
+        keys: Vec::new(),
+        sessions,
+    })
+}

@@ -1,0 +1,235 @@
+//! Opening the database: is it ours, is it sound, may we write it, and was it
+//! filled under our secret?
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use engine::ServerSecret;
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
+
+use crate::error::{Result, StoreError};
+use crate::secret::private;
+
+/// `tkit`: by this number in its header a file says that it is a key store.
+const APPLICATION_ID: i32 = 0x746B_6974;
+/// The version of the tables below.
+const VERSION: i32 = 1;
+/// Before this one, WAL could lose what was acknowledged after a reset that
+/// met a checkpoint (SQLite's release notes, 3.51.3).
+const LEAST_SQLITE: i32 = 3_051_003;
+/// How long we wait for another writer.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Slots are dense and a key keeps its own for life. Empty lists are NULL, so
+/// that loading parses JSON only where there is some. `rev` is the number of
+/// the last transaction that changed the row: who knows `meta.rev` asks for
+/// what came later.
+const TABLES: &str = "
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    rev INTEGER NOT NULL,
+    secret_fingerprint BLOB NOT NULL
+) STRICT;
+CREATE TABLE keys (
+    slot INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    digest BLOB NOT NULL UNIQUE,
+    prefix TEXT NOT NULL,
+    project TEXT NOT NULL,
+    hourly_limit INTEGER,
+    expires_at INTEGER,
+    state INTEGER NOT NULL,
+    require_origin INTEGER NOT NULL,
+    origins TEXT,
+    ips TEXT,
+    name TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    rev INTEGER NOT NULL
+) STRICT;
+CREATE INDEX keys_rev ON keys (rev);
+CREATE TABLE sessions (
+    digest BLOB PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    project TEXT NOT NULL,
+    user TEXT NOT NULL,
+    expires_at INTEGER,
+    created_at INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    rev INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_rev ON sessions (rev);
+";
+
+/// What is at a path.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// A database without any table or mark: nobody's yet.
+    Blank,
+    /// A key store of our version.
+    Store,
+}
+
+/// Opens the store at a path; with `create` makes it where there is none.
+pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Result<Connection> {
+    if rusqlite::version_number() < LEAST_SQLITE {
+        return Err(StoreError::OldLibrary(rusqlite::version()));
+    }
+    check_file(path, create)?;
+    let sql = |cause: rusqlite::Error| match cause.sqlite_error_code() {
+        // The file is there: what cannot be opened is it or, for the files that
+        // SQLite keeps beside it, the folder.
+        Some(ErrorCode::CannotOpen) => StoreError::ReadOnly(path.into()),
+        _ => StoreError::of(path, cause),
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+    connection.busy_timeout(BUSY).map_err(sql)?;
+    let found = look(&connection, path, sql)?;
+    if found == Found::Blank && !create {
+        return Err(StoreError::Missing(path.into()));
+    }
+    if connection.is_readonly(MAIN_DB).map_err(sql)? {
+        return Err(StoreError::ReadOnly(path.into()));
+    }
+    set_up(&connection, path, sql)?;
+    if found == Found::Blank {
+        fill(&mut connection, path, secret, sql)?;
+    }
+    let fingerprint: Vec<u8> = connection
+        .query_row("SELECT secret_fingerprint FROM meta", [], |row| row.get(0))
+        .map_err(sql)?;
+    if fingerprint == secret.fingerprint() {
+        Ok(connection)
+    } else {
+        Err(StoreError::OtherSecret(path.into()))
+    }
+}
+
+/// Looks at the file without opening it: a process that opens and closes a
+/// database of its own behind SQLite's back drops SQLite's locks (POSIX locks
+/// belong to the process, not to the handle).
+fn check_file(path: &Path, create: bool) -> Result<()> {
+    let io = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StoreError::ReadOnly(path.into())
+        }
+        io::ErrorKind::StorageFull => StoreError::Full(path.into()),
+        _ => StoreError::Io {
+            path: path.into(),
+            cause: cause.into(),
+        },
+    };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(io(io::ErrorKind::IsADirectory.into())),
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound && create => {
+            match private(OpenOptions::new().write(true).create_new(true)).open(path) {
+                Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(io(cause)),
+                _ => Ok(()),
+            }
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            Err(StoreError::Missing(path.into()))
+        }
+        Err(cause) => Err(io(cause)),
+    }
+}
+
+/// Whose database it is.
+fn look(
+    connection: &Connection,
+    path: &Path,
+    sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
+) -> Result<Found> {
+    let pragma = |name: &str| {
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+            .map_err(sql)
+    };
+    let (application_id, version) = (pragma("application_id")?, pragma("user_version")?);
+    let path = path.to_path_buf();
+    match (application_id, version) {
+        (APPLICATION_ID, VERSION) => Ok(Found::Store),
+        (APPLICATION_ID, found) if found > VERSION => Err(StoreError::Newer {
+            path,
+            found,
+            known: VERSION,
+        }),
+        (APPLICATION_ID, found) => Err(StoreError::Damaged {
+            path,
+            what: format!("its tables have the unknown version {found}"),
+        }),
+        (0, 0) => {
+            let empty = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)";
+            if connection
+                .query_row(empty, [], |row| row.get(0))
+                .map_err(sql)?
+            {
+                Ok(Found::Blank)
+            } else {
+                Err(StoreError::Foreign {
+                    path,
+                    application_id,
+                })
+            }
+        }
+        _ => Err(StoreError::Foreign {
+            path,
+            application_id,
+        }),
+    }
+}
+
+/// How this connection works: a writer beside readers, and on the disk before
+/// it is acknowledged.
+fn set_up(
+    connection: &Connection,
+    path: &Path,
+    sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
+) -> Result<()> {
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(sql)?;
+    if mode != "wal" {
+        return Err(StoreError::Io {
+            path: path.into(),
+            cause: "its file system does not allow SQLite's WAL mode; put it on a local disk"
+                .into(),
+        });
+    }
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;
+             PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(sql)
+}
+
+/// Makes the tables in one transaction: whoever starts at the same time finds
+/// none or all.
+fn fill(
+    connection: &mut Connection,
+    path: &Path,
+    secret: &ServerSecret,
+    sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
+) -> Result<()> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sql)?;
+    if look(&transaction, path, sql)? == Found::Blank {
+        transaction.execute_batch(TABLES).map_err(sql)?;
+        transaction
+            .execute("INSERT INTO meta VALUES (1, 0, ?1)", [secret.fingerprint()])
+            .map_err(sql)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(sql)?;
+        transaction
+            .pragma_update(None, "user_version", VERSION)
+            .map_err(sql)?;
+    }
+    transaction.commit().map_err(sql)
+}

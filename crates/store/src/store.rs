@@ -1,0 +1,158 @@
+//! The store, opened: looking at keys and sessions, and where changes start.
+
+use std::path::{Path, PathBuf};
+
+use engine::{KeyId, KeyState, Name, ServerSecret};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::error::{Result, StoreError};
+use crate::record::{StoredKey, StoredSession};
+use crate::rows::{
+    BadColumn, KEY_COLUMNS, SESSION_COLUMNS, id_column, state_column, stored_key, stored_session,
+};
+use crate::schema::connect;
+use crate::writer::Writer;
+
+/// One connection to the store. Send it to another thread, but do not share
+/// it: each thread opens its own.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+}
+
+/// Which keys to look at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyFilter {
+    /// Only those of a project.
+    pub project: Option<Name>,
+    /// Only those in a state.
+    pub state: Option<KeyState>,
+}
+
+impl Store {
+    /// Makes the store where there is none (or an empty file), else opens it.
+    /// Of several processes that do so at once one makes it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is at the path and no key store of ours under this secret; or
+    /// it cannot be made.
+    pub fn create(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        Ok(Self {
+            connection: connect(path, secret, true)?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] where there is none; else as [`Store::create`].
+    pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        Ok(Self {
+            connection: connect(path, secret, false)?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Where the store lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts a change. Waits for another writer, up to five seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] after that wait.
+    pub fn write(&mut self) -> Result<Writer<'_>> {
+        Writer::begin(&mut self.connection, &self.path)
+    }
+
+    /// A key by its id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoKey`], or the store cannot be read.
+    pub fn key(&self, id: KeyId) -> Result<StoredKey> {
+        key_by_id(&self.connection, &self.path, id)
+    }
+
+    /// Calls `each` for every key that passes the filter, in the order in
+    /// which they came into the store. Takes the memory of one key; sees the
+    /// store as it was at the call.
+    ///
+    /// # Errors
+    ///
+    /// The first that `each` returns, or the store cannot be read.
+    pub fn each_key<E: From<StoreError>>(
+        &self,
+        filter: &KeyFilter,
+        mut each: impl FnMut(StoredKey) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let query = format!(
+            "SELECT {KEY_COLUMNS} FROM keys NOT INDEXED \
+             WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY slot"
+        );
+        let project = filter.project.as_ref().map(Name::as_str);
+        let state = filter.state.map(state_column);
+        let sql = |cause| StoreError::of(&self.path, cause);
+        let mut statement = self.connection.prepare(&query).map_err(sql)?;
+        let mut rows = statement.query((project, state)).map_err(sql)?;
+        while let Some(row) = rows.next().map_err(sql)? {
+            each(decoded(&self.path, "keys", row, stored_key)?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for every session, ended and expired ones included, oldest
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// The first that `each` returns, or the store cannot be read.
+    pub fn each_session<E: From<StoreError>>(
+        &self,
+        mut each: impl FnMut(StoredSession) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let query = format!("SELECT {SESSION_COLUMNS} FROM sessions ORDER BY created_at, id");
+        let sql = |cause| StoreError::of(&self.path, cause);
+        let mut statement = self.connection.prepare(&query).map_err(sql)?;
+        let mut rows = statement.query([]).map_err(sql)?;
+        while let Some(row) = rows.next().map_err(sql)? {
+            each(decoded(&self.path, "sessions", row, stored_session)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key by its id, inside or outside of a transaction.
+pub(crate) fn key_by_id(connection: &Connection, path: &Path, id: KeyId) -> Result<StoredKey> {
+    let query = format!("SELECT {KEY_COLUMNS} FROM keys WHERE id = ?1");
+    let sql = |cause| StoreError::of(path, cause);
+    connection
+        .prepare_cached(&query)
+        .map_err(sql)?
+        .query_row([id_column(id)], |row| {
+            Ok(decoded(path, "keys", row, stored_key))
+        })
+        .optional()
+        .map_err(sql)?
+        .ok_or(StoreError::NoKey(id))?
+}
+
+/// Decodes a row; what cannot be decoded is damage.
+pub(crate) fn decoded<T>(
+    path: &Path,
+    table: &str,
+    row: &Row<'_>,
+    decode: impl FnOnce(&Row<'_>) -> std::result::Result<T, BadColumn>,
+) -> Result<T> {
+    decode(row).map_err(|BadColumn(column)| StoreError::Damaged {
+        path: path.to_path_buf(),
+        what: format!("a row of {table} holds no good {column}"),
+    })
+}
