@@ -1,0 +1,11 @@
+//! What the tests of the whole workspace share: further subjects for traces.
+//!
+//! [`oracle::Oracle`] is the slow twin of the engine, [`over_http::OverHttp`]
+//! the engine behind its HTTP adapter and a real socket.
+
+#![forbid(unsafe_code)]
+
+pub mod oracle;
+mod oracle_forms;
+#[cfg(not(miri))]
+pub mod over_http;

@@ -1,0 +1,331 @@
+//! The engine's slow twin: the contract written down once more, as plainly as
+//! it reads, with maps and lists, for one thread.
+//!
+//! It shares no code with the engine but the words of its answers and the
+//! checked settings that a trace comes with. Where the contract leaves a case
+//! open, the reading taken here is marked as such.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use engine::{KeyId, KeyState, Reason};
+use trace::{Answer, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
+
+use crate::oracle_forms::{in_blocks, in_origins, key_id, unit};
+
+/// A plain model of the contract.
+pub struct Oracle {
+    config: Config,
+    /// By the id; the whole key is compared in the clear.
+    keys: HashMap<String, KnownKey>,
+    /// By the whole token.
+    sessions: HashMap<String, KnownSession>,
+    /// By the unit in which addresses are counted.
+    addresses: HashMap<u64, Address>,
+}
+
+struct KnownKey {
+    id: KeyId,
+    whole: String,
+    project: String,
+    limit: Option<u64>,
+    origins: Vec<String>,
+    require_origin: bool,
+    ips: Vec<String>,
+    expires_at: Option<u64>,
+    state: KeyState,
+    /// By slot: the hour that it holds, and the units used in it.
+    hours: HashMap<u64, (u64, u64)>,
+}
+
+struct KnownSession {
+    project: String,
+    user: String,
+    expires_at: Option<u64>,
+}
+
+#[derive(Default)]
+struct Address {
+    /// By the bucket's number.
+    failures: HashMap<u64, u64>,
+    blocked_until: u64,
+}
+
+/// Whether something that ends at a second has ended.
+fn over(end: Option<u64>, at: u64) -> bool {
+    end.is_some_and(|end| at >= end)
+}
+
+fn refused(reason: Reason, allow_origin: bool) -> Answer {
+    Answer {
+        status: Some(reason.status()),
+        reason: Some(reason),
+        key: Some(None),
+        user: Some(None),
+        limit: Some(None),
+        remaining: Some(None),
+        reset: Some(None),
+        retry_after: Some(None),
+        allow_origin: Some(allow_origin),
+    }
+}
+
+impl Oracle {
+    /// The first row of the contract's table that applies.
+    fn answer(&mut self, at: u64, ask: &Ask) -> Answer {
+        let own: Vec<String> = self
+            .config
+            .origins
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let listed = |list: &[String]| {
+            ask.origin
+                .as_deref()
+                .is_some_and(|sent| in_origins(list, sent))
+        };
+        let by_server = listed(&own);
+
+        // 1
+        let header = match ask.api_key.as_deref() {
+            Some(header) if !header.trim_matches([' ', '\t']).is_empty() => header,
+            _ => return refused(Reason::MissingKey, by_server),
+        };
+        // 2
+        let exempt: Vec<String> = self
+            .config
+            .failures
+            .exempt
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let exempt = in_blocks(&exempt, ask.ip);
+        let address = self.addresses.entry(unit(ask.ip)).or_default();
+        let blocked = |until: u64| Answer {
+            retry_after: Some(Some(until - at)),
+            ..refused(Reason::IpBlocked, by_server)
+        };
+        if !exempt && at < address.blocked_until {
+            return blocked(address.blocked_until);
+        }
+        // 3 and 4
+        let prefixes: Vec<String> = self
+            .config
+            .prefixes
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let found = match key_id(header, &prefixes) {
+            None => Err(Reason::MalformedKey),
+            Some(id) => match self.keys.get_mut(id) {
+                Some(key) if key.whole == header => Ok(key),
+                _ => Err(Reason::UnknownKey),
+            },
+        };
+        let key = match found {
+            Ok(key) => key,
+            Err(reason) => {
+                if exempt {
+                    return refused(reason, by_server);
+                }
+                let failures = &self.config.failures;
+                let threshold = u64::from(failures.threshold);
+                let was = address.count(at, u64::from(failures.window_s));
+                address.add(at, u64::from(failures.window_s));
+                if was + 1 >= threshold {
+                    *address = Address {
+                        blocked_until: at + u64::from(failures.block_s),
+                        ..Address::default()
+                    };
+                }
+                // A reading: where a step of the clock brought the count to the
+                // threshold, the failure after it is one too many.
+                if was >= threshold {
+                    return blocked(address.blocked_until);
+                }
+                return refused(reason, by_server);
+            }
+        };
+        let allow_origin = by_server || listed(&key.origins);
+        let id = key.id;
+        let refused = |reason| Answer {
+            key: Some(Some(id)),
+            ..refused(reason, allow_origin)
+        };
+        // 5
+        match key.state {
+            KeyState::Revoked => return refused(Reason::RevokedKey),
+            KeyState::Disabled => return refused(Reason::DisabledKey),
+            KeyState::Active => {}
+        }
+        if over(key.expires_at, at) {
+            return refused(Reason::ExpiredKey);
+        }
+        // 6. A reading: an empty header was sent, but demands are not met by it.
+        let sent = ask.origin.is_some();
+        let named = ask
+            .origin
+            .as_deref()
+            .is_some_and(|origin| !origin.is_empty());
+        if sent && !key.origins.is_empty() && !listed(&key.origins) || key.require_origin && !named
+        {
+            return refused(Reason::OriginDenied);
+        }
+        // 7
+        if !key.ips.is_empty() && !in_blocks(&key.ips, ask.ip) {
+            return refused(Reason::IpDenied);
+        }
+        // 8 and 9. A reading: a blank token is none.
+        let token = ask
+            .bearer
+            .as_deref()
+            .filter(|token| !token.trim().is_empty());
+        let user = token
+            .and_then(|token| self.sessions.get(token))
+            .filter(|session| session.project == key.project && !over(session.expires_at, at))
+            .map(|session| session.user.clone());
+        if ask.needs_user && user.is_none() {
+            return refused(match token {
+                None => Reason::BearerRequired,
+                Some(_) => Reason::BearerInvalid,
+            });
+        }
+        // 10 and 11
+        let reset = 3600 - at % 3600;
+        let (admitted, left) = key.charge(at / 3600, u64::from(ask.cost));
+        let budget = Answer {
+            limit: Some(key.limit),
+            remaining: Some(key.limit.map(|_| left)),
+            reset: Some(key.limit.map(|_| reset)),
+            ..refused(Reason::HourlyLimit)
+        };
+        if admitted {
+            Answer {
+                status: Some(200),
+                reason: Some(Reason::Allowed),
+                user: Some(user),
+                ..budget
+            }
+        } else {
+            Answer {
+                retry_after: Some(Some(reset)),
+                ..budget
+            }
+        }
+    }
+}
+
+impl KnownKey {
+    /// Whether a cost is admitted, and what is left of the limit after it.
+    ///
+    /// A reading: what is admitted takes the slot for its hour, be its cost 0;
+    /// what is refused does not.
+    fn charge(&mut self, hour: u64, cost: u64) -> (bool, u64) {
+        let slot = self.hours.entry(hour % 8).or_default();
+        let later = slot.0 > hour;
+        let used = if slot.0 < hour { 0 } else { slot.1 };
+        if let Some(limit) = self.limit {
+            if later {
+                return (false, 0);
+            }
+            if used + cost > limit {
+                return (false, limit.saturating_sub(used));
+            }
+        }
+        *slot = (slot.0.max(hour), used.saturating_add(cost));
+        (true, self.limit.map_or(0, |limit| limit - slot.1))
+    }
+}
+
+impl Address {
+    /// The failures in the current bucket and the 11 before it.
+    fn count(&self, at: u64, window_s: u64) -> u64 {
+        let current = at / (window_s / 12);
+        let counting = |bucket: u64| (current.saturating_sub(11)..=current).contains(&bucket);
+        self.failures
+            .iter()
+            .filter(|(bucket, _)| counting(**bucket))
+            .map(|(_, n)| n)
+            .sum()
+    }
+
+    /// A reading: memory is bounded to the 12 buckets of a window, so a bucket
+    /// gives way when a failure falls into one whole windows away from it.
+    fn add(&mut self, at: u64, window_s: u64) {
+        let current = at / (window_s / 12);
+        self.failures
+            .retain(|bucket, _| *bucket == current || bucket % 12 != current % 12);
+        *self.failures.entry(current).or_default() += 1;
+    }
+}
+
+impl Subject for Oracle {
+    type Error = Infallible;
+
+    fn build(trace: &Trace) -> Result<Self, Infallible> {
+        Ok(Self {
+            config: trace.config.clone(),
+            keys: HashMap::new(),
+            sessions: HashMap::new(),
+            addresses: HashMap::new(),
+        })
+    }
+
+    fn add_key(&mut self, key: &Key) -> Result<Applied, Infallible> {
+        let policy = &key.policy;
+        let known = KnownKey {
+            id: key.secret.id(),
+            whole: key.secret.expose().into(),
+            project: policy.project.to_string(),
+            limit: policy.hourly_limit.map(engine::Limit::units),
+            origins: policy.origins.iter().map(ToString::to_string).collect(),
+            require_origin: policy.require_origin,
+            ips: policy.ips.iter().map(ToString::to_string).collect(),
+            expires_at: policy.expires_at,
+            state: policy.state,
+            hours: HashMap::new(),
+        };
+        self.keys.insert(known.id.to_string(), known);
+        Ok(Applied::Yes)
+    }
+
+    fn add_session(&mut self, session: &Session) -> Result<Applied, Infallible> {
+        let known = KnownSession {
+            project: session.record.project.to_string(),
+            user: session.record.user.to_string(),
+            expires_at: session.record.expires_at,
+        };
+        self.sessions.insert(session.token.clone(), known);
+        Ok(Applied::Yes)
+    }
+
+    fn change(&mut self, at: u64, change: &Change) -> Result<Applied, Infallible> {
+        match change {
+            Change::SetState(id, state) => {
+                if let Some(key) = self.keys.get_mut(&id.to_string())
+                    && key.state != KeyState::Revoked
+                {
+                    key.state = *state;
+                }
+            }
+            Change::SetLimit(id, limit) => {
+                if let Some(key) = self.keys.get_mut(&id.to_string()) {
+                    key.limit = limit.map(engine::Limit::units);
+                }
+            }
+            Change::EndSession(token) => {
+                self.sessions.remove(token);
+            }
+            // A reading: where there is no block, there is nothing to forget.
+            Change::Unblock(ip) => {
+                self.addresses
+                    .retain(|of, address| *of != unit(*ip) || at >= address.blocked_until);
+            }
+        }
+        Ok(Applied::Yes)
+    }
+
+    fn decide(&mut self, at: u64, ask: &Ask) -> Result<Option<Answer>, Infallible> {
+        Ok(Some(self.answer(at, ask)))
+    }
+}

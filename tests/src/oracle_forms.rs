@@ -1,0 +1,154 @@
+//! The forms that the oracle reads: keys, addresses, blocks, origins. Slow
+//! and plain; none of it is taken from the engine.
+
+use std::net::IpAddr;
+
+/// The id of a key of the right form under one of the prefixes.
+pub(crate) fn key_id<'k>(header: &'k str, prefixes: &[String]) -> Option<&'k str> {
+    if header.len() > 64 || !header.is_ascii() {
+        return None;
+    }
+    let (prefix, tail) = header.rsplit_once('_')?;
+    let (covered, check) = header.split_at_checked(header.len().checked_sub(6)?)?;
+    let right = tail.len() == 10 + 32 + 6
+        && tail.bytes().all(|b| b.is_ascii_alphanumeric())
+        && prefixes.iter().any(|taken| taken == prefix)
+        && check == base62(crc32(covered.as_bytes()));
+    right.then(|| &tail[..10])
+}
+
+/// CRC-32 (IEEE), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = !0_u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    !crc
+}
+
+/// Six digits, most significant first.
+fn base62(mut number: u32) -> String {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[(number % 62) as usize];
+        number /= 62;
+    }
+    digits.iter().map(|digit| char::from(*digit)).collect()
+}
+
+/// The unit in which an address's failures are counted: itself for IPv4, the
+/// upper half for IPv6.
+pub(crate) fn unit(ip: IpAddr) -> u64 {
+    match ip.to_canonical() {
+        // No IPv6 address that a test uses begins so.
+        IpAddr::V4(ip) => 0xFFFF_0000_0000_0000 | u64::from(ip.to_bits()),
+        IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+    }
+}
+
+/// Whether one of the blocks, `address/length`, holds an address.
+pub(crate) fn in_blocks(blocks: &[String], ip: IpAddr) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => format!("{:032b}", ip.to_bits()),
+        IpAddr::V6(ip) => format!("{:0128b}", ip.to_bits()),
+    };
+    let ip = bits(ip.to_canonical());
+    blocks.iter().any(|block| {
+        let (base, length) = block.split_once('/').unwrap_or((block, "128"));
+        let (Ok(base), Ok(length)) = (base.parse::<IpAddr>(), length.parse::<usize>()) else {
+            return false;
+        };
+        let base = bits(base);
+        base.len() == ip.len() && base.chars().take(length).eq(ip.chars().take(length))
+    })
+}
+
+/// Whether a list names an origin as a browser sends it.
+pub(crate) fn in_origins(list: &[String], sent: &str) -> bool {
+    let Some(sent) = origin(sent).filter(|sent| !sent.host.contains('*')) else {
+        return false;
+    };
+    list.iter().filter_map(|entry| origin(entry)).any(|entry| {
+        let host = match entry.host.strip_prefix('*') {
+            Some(suffix) => sent.host.len() > suffix.len() && sent.host.ends_with(suffix),
+            None => sent.host == entry.host,
+        };
+        host && entry.scheme == sent.scheme && entry.port == sent.port
+    })
+}
+
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+/// Takes an origin apart; `null` is a scheme of its own.
+fn origin(text: &str) -> Option<Origin> {
+    let text = text.to_ascii_lowercase();
+    if text == "null" {
+        return Some(Origin {
+            scheme: text,
+            host: String::new(),
+            port: 0,
+        });
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => match scheme {
+            "http" => (rest, 80),
+            "https" => (rest, 443),
+            _ => (rest, 0),
+        },
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "*.-[:]".contains(c);
+    (!host.is_empty() && host.chars().all(plain)).then(|| Origin {
+        scheme: scheme.into(),
+        host: host.into(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_are_read_as_the_contract_shows_them() {
+        let prefixes = ["tk_live".into()];
+        let key = "tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
+        assert_eq!(key_id(key, &prefixes), Some("Gu8zTEly6P"));
+        assert_eq!(key_id(key, &["tk".into()]), None);
+        assert_eq!(key_id(&key.replace("Gu", "Gv"), &prefixes), None);
+        // The check value of CRC-32 in every catalogue of such codes.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(base62(61), "00000z");
+
+        let list = [
+            "https://*.shop.example".into(),
+            "http://a.example:8080".into(),
+        ];
+        assert!(in_origins(&list, "https://B.shop.example:443"));
+        assert!(!in_origins(&list, "https://shop.example"));
+        assert!(!in_origins(&list, "https://evilshop.example"));
+        assert!(!in_origins(&list, "http://a.example"));
+        assert!(!in_origins(&list, "null"));
+        assert!(in_blocks(
+            &["10.0.0.0/8".into()],
+            "::ffff:10.9.9.9".parse().unwrap()
+        ));
+        assert!(!in_blocks(
+            &["10.0.0.0/8".into()],
+            "11.0.0.0".parse().unwrap()
+        ));
+    }
+}

@@ -1,0 +1,118 @@
+//! Every trace, through the oracle, the engine, and the engine behind HTTP.
+//!
+//! Besides those of this project, the files of every directory named in
+//! `TOKENKIT_TRACES` (separated as in `PATH`) are run.
+
+#![forbid(unsafe_code)]
+#![cfg(not(miri))]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use engine::Reason;
+use tests::oracle::Oracle;
+use tests::over_http::OverHttp;
+use trace::{EngineSubject, Report, StepKind, Subject, Totals, Trace, replay};
+
+fn own_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
+fn files() -> Vec<PathBuf> {
+    let more = std::env::var_os("TOKENKIT_TRACES").unwrap_or_default();
+    let more = std::env::split_paths(&more).filter(|path| !path.as_os_str().is_empty());
+    let mut files = Vec::new();
+    for directory in std::iter::once(own_directory()).chain(more) {
+        let entries = std::fs::read_dir(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        let paths = entries.map(|entry| entry.unwrap().path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "json")));
+    }
+    files.sort();
+    files
+}
+
+fn read(file: &Path) -> Trace {
+    let shown = file.display();
+    let json = std::fs::read(file).unwrap_or_else(|error| panic!("{shown}: {error}"));
+    Trace::parse(&json).unwrap_or_else(|error| panic!("{shown}: {error}"))
+}
+
+/// Replays every file, and fails with all that differs.
+fn all_agree<S: Subject>(check: impl Fn(&Path, &Report)) {
+    let (mut totals, mut differing) = (Totals::default(), Vec::new());
+    for file in files() {
+        let shown = file.display().to_string();
+        let report = replay::<S>(&read(&file)).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        report.write_differing(&shown, &mut differing).unwrap();
+        check(&file, &report);
+        totals.add(&report);
+    }
+    assert!(
+        totals.traces >= 25,
+        "only {} traces were found",
+        totals.traces
+    );
+    assert!(
+        differing.is_empty(),
+        "{}{totals}",
+        String::from_utf8_lossy(&differing)
+    );
+}
+
+fn nothing_left_out(file: &Path, report: &Report) {
+    assert_eq!(
+        (report.unseen, report.inexpressible),
+        (0, 0),
+        "{}: not wholly compared",
+        file.display()
+    );
+}
+
+#[test]
+fn the_oracle_agrees_with_every_trace() {
+    all_agree::<Oracle>(nothing_left_out);
+}
+
+#[test]
+fn the_engine_agrees_with_every_trace() {
+    all_agree::<EngineSubject>(nothing_left_out);
+}
+
+#[test]
+fn the_engine_behind_http_agrees_with_every_trace() {
+    all_agree::<OverHttp>(|file, report| {
+        // Refusals do not name their key; every step can be sent.
+        assert_eq!(report.inexpressible, 0, "{}", file.display());
+    });
+}
+
+#[test]
+fn the_traces_expect_every_reason_and_show_every_member() {
+    let mut reasons = BTreeSet::new();
+    let mut shown = [false; 9];
+    for file in files() {
+        for step in read(&file).steps {
+            let StepKind::Decide { expect, .. } = step.kind else {
+                continue;
+            };
+            reasons.extend(expect.reason.map(Reason::as_str));
+            let members = [
+                expect.status.is_some(),
+                expect.reason.is_some(),
+                expect.key.is_some(),
+                expect.user.is_some(),
+                expect.limit.is_some(),
+                expect.remaining.is_some(),
+                expect.reset.is_some(),
+                expect.retry_after.is_some(),
+                expect.allow_origin.is_some(),
+            ];
+            for (shown, member) in shown.iter_mut().zip(members) {
+                *shown |= member;
+            }
+        }
+    }
+    assert_eq!(reasons.len(), Reason::ALL.len(), "{reasons:?}");
+    assert_eq!(shown, [true; 9]);
+}
