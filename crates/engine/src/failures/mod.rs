@@ -21,16 +21,18 @@
 //! hashes agree and the way was given up while blocked, which takes a set full
 //! of blocks; an address that comes back to its old way finds its own again.
 //!
+//! In a full set two threads may each make room for the same address. Both
+//! ways then stand, and count together, until one is given up.
+//!
 //! In a set full of blocks the one that ends first gives way. Lock-free: every
-//! retry follows another thread's success, and the number of turns that end
-//! with two ways for one address is bounded.
+//! retry follows another thread's success.
 
 mod way;
 mod window;
 
 use crate::ledger::Line;
 use crate::net::ClientAddr;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 
 use way::Way;
 pub(crate) use way::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD};
@@ -40,8 +42,6 @@ pub(crate) use window::Window;
 const WAYS: usize = if cfg!(loom) { 2 } else { 8 };
 /// Lines in a set: the addresses, then two for each way.
 pub(crate) const LINES_PER_SET: usize = 1 + 2 * WAYS;
-/// Turns after which two ways for one address are left to stand.
-const MAX_DUPLICATE_TURNS: u32 = 8;
 
 /// How many sets hold `addresses` addresses.
 pub(crate) fn sets_for(addresses: u32) -> u32 {
@@ -117,7 +117,8 @@ impl<'a> Failures<'a> {
         let mut reached = false;
         loop {
             let at = set.claim(seeds, address, now, window);
-            let (recorded, blocks) = set.way(at).add(address, now, window, reached);
+            let elsewhere = || set.failures_elsewhere(at, address, now, window);
+            let (recorded, blocks) = set.way(at).add(address, now, window, reached, elsewhere);
             // Had the way changed hands meanwhile, the count would be void.
             // Acquire pairs with the swap in `claim`.
             if set.tags[at].load(Ordering::Acquire) == address.unit {
@@ -212,40 +213,30 @@ impl<'a> Set<'a> {
 
     /// The way of an address, taken from whom it matters least to if need be.
     fn claim(&self, seeds: Seeds, address: Address, now: u64, window: &Window) -> usize {
-        let mut turn = 0;
         loop {
             if let Some(at) = self.find(address) {
                 return at;
             }
             let (at, tag) = self.least_needed(seeds, address, now, window);
-            // AcqRel: publishes nothing but itself to those who find it, and
-            // orders what the last owner did before what we do to the way.
+            // AcqRel: orders what the last owner did to the way before what we
+            // do to it. It fails where another took the way first, perhaps for
+            // this very address: look again.
             if self.tags[at]
                 .compare_exchange(tag, address.unit, Ordering::AcqRel, Ordering::Relaxed)
-                .is_err()
+                .is_ok()
             {
-                continue;
-            }
-            // Two threads may take two ways for one address. The fences order
-            // each swap before the other's look: at least one sees both, and
-            // steps back. If both do, both try again, and stop trying in time.
-            fence(Ordering::SeqCst);
-            let twice = (0..WAYS).any(|other| {
-                // Relaxed: the fence above orders it.
-                other != at && self.tags[other].load(Ordering::Relaxed) == address.unit
-            });
-            if !twice || turn == MAX_DUPLICATE_TURNS {
                 return at;
             }
-            turn += 1;
-            // Release: what was counted here meanwhile is void with the tag.
-            let _ = self.tags[at].compare_exchange(
-                address.unit,
-                0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
         }
+    }
+
+    /// Failures of an address that count at `now` in other ways than `at`.
+    fn failures_elsewhere(&self, at: usize, address: Address, now: u64, window: &Window) -> u64 {
+        (0..WAYS)
+            // Relaxed: the caller has a fence between its own swaps and this.
+            .filter(|&way| way != at && self.tags[way].load(Ordering::Relaxed) == address.unit)
+            .map(|way| self.way(way).failures(address, now, window))
+            .sum()
     }
 
     /// The way to give up: an empty one, else one whose window has run out,

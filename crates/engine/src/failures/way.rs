@@ -122,12 +122,14 @@ impl<'a> Way<'a> {
 
     /// Counts a failure, and blocks if it makes the threshold or `reached`
     /// says that it was made before. Says also whether it did block.
+    /// `elsewhere` tells the address's failures in other ways.
     pub(super) fn add(
         self,
         address: Address,
         now: u64,
         window: &Window,
         reached: bool,
+        elsewhere: impl Fn() -> u64,
     ) -> (Recorded, bool) {
         loop {
             // Acquire pairs with the swap in `replace`: whoever then writes a
@@ -140,10 +142,10 @@ impl<'a> Way<'a> {
             let Some(mine) = self.bump(address, state, now, window) else {
                 continue;
             };
-            // Two failures in different buckets: the fences order each one's
-            // swap before the other's sum, so at least one sees both.
+            // Two failures in different buckets, or ways: the fences order each
+            // one's swap before the other's sum, so at least one sees both.
             fence(Ordering::SeqCst);
-            let sum = mine + self.sum(address, state, now, window, 1);
+            let sum = mine + self.sum(address, state, now, window, 1) + elsewhere();
             if sum < window.threshold() && !reached {
                 return (Recorded::Counted, false);
             }
@@ -207,14 +209,17 @@ impl<'a> Way<'a> {
     /// How much it matters to keep the address: its failures that count at
     /// `now`, or more than any number of them where it is blocked.
     pub(super) fn worth(self, address: Address, now: u64, window: &Window) -> u64 {
-        // Acquire: as in `add`; a stale worth only costs a worse choice.
-        let state = State(self.state().load(Ordering::Acquire));
-        let until = state.until(address);
-        if now < until {
-            WORTH_OF_BLOCK + until
-        } else {
-            self.sum(address, state, now, window, 0)
+        match self.blocked_until(address, now) {
+            Some(until) => WORTH_OF_BLOCK + until,
+            None => self.failures(address, now, window),
         }
+    }
+
+    /// The address's failures that count at `now`.
+    pub(super) fn failures(self, address: Address, now: u64, window: &Window) -> u64 {
+        // Acquire: as in `add`.
+        let state = State(self.state().load(Ordering::Acquire));
+        self.sum(address, state, now, window, 0)
     }
 
     /// Ends a block and forgets what was counted; whether there was a block.
