@@ -71,6 +71,24 @@ fn loom_two_first_failures_share_a_way() {
 }
 
 #[test]
+fn loom_three_first_failures() {
+    model(|| {
+        let table = table();
+        let window = Window::new(2, 300, 60);
+        let spawn = || {
+            let table = table.clone();
+            thread::spawn(move || fail(&table, 1, &window))
+        };
+        let others = [spawn(), spawn()];
+        let mut all = vec![fail(&table, 1, &window)];
+        all.extend(others.map(|other| other.join().unwrap()));
+        let counted = all.iter().filter(|r| **r == Recorded::Counted).count();
+        assert_eq!(counted, 2);
+        assert!(blocked(&table, 1));
+    });
+}
+
+#[test]
 fn loom_failure_against_eviction() {
     model(|| {
         let table = table();

@@ -114,18 +114,19 @@ impl<'a> Failures<'a> {
     ) -> Recorded {
         let address = Address::new(seeds, client);
         let set = self.set(address);
-        let mut reached = false;
-        loop {
-            let at = set.claim(seeds, address, now, window);
-            let elsewhere = || set.failures_elsewhere(at, address, now, window);
-            let (recorded, blocks) = set.way(at).add(address, now, window, reached, elsewhere);
-            // Had the way changed hands meanwhile, the count would be void.
-            // Acquire pairs with the swap in `claim`.
-            if set.tags[at].load(Ordering::Acquire) == address.unit {
-                return recorded;
+        let mut at = set.claim(seeds, address, now, window);
+        let elsewhere = || set.failures_elsewhere(at, address, now, window);
+        let (recorded, block) = set.way(at).add(address, now, window, elsewhere);
+        // A way that changed hands meanwhile takes a count along, as if it had
+        // been given up a moment later. But a block that was earned is not
+        // lost: it is set in another way. Acquire pairs with `claim`.
+        if let Some(until) = block {
+            while set.tags[at].load(Ordering::Acquire) != address.unit {
+                at = set.claim(seeds, address, now, window);
+                set.way(at).block(address, until);
             }
-            reached |= blocks;
         }
+        recorded
     }
 
     /// Ends the block of an address; whether there was one. Its failures since
@@ -258,8 +259,10 @@ impl<'a> Set<'a> {
             // Acquire pairs with the swap in `claim`: a tag comes with what
             // its owner's way held then.
             let tag = self.tags[at].load(Ordering::Acquire);
-            if tag == 0 {
-                return (at, 0);
+            // Or the address's own, which another thread has put in since
+            // `find` looked: not a second way beside it.
+            if tag == 0 || tag == address.unit {
+                return (at, tag);
             }
             let worth = self
                 .way(at)

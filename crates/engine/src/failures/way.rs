@@ -120,24 +120,22 @@ impl<'a> Way<'a> {
         (now < until).then_some(until)
     }
 
-    /// Counts a failure, and blocks if it makes the threshold or `reached`
-    /// says that it was made before. Says also whether it did block.
-    /// `elsewhere` tells the address's failures in other ways.
+    /// Counts a failure, and blocks if it makes the threshold; then says also
+    /// until when. `elsewhere` tells the address's failures in other ways.
     pub(super) fn add(
         self,
         address: Address,
         now: u64,
         window: &Window,
-        reached: bool,
         elsewhere: impl Fn() -> u64,
-    ) -> (Recorded, bool) {
+    ) -> (Recorded, Option<u64>) {
         loop {
             // Acquire pairs with the swap in `replace`: whoever then writes a
             // bucket of this generation does so after the generation began.
             let state = State(self.state().load(Ordering::Acquire));
             let until = state.until(address);
             if now < until {
-                return (Recorded::Blocked { until }, false);
+                return (Recorded::Blocked { until }, None);
             }
             let Some(mine) = self.bump(address, state, now, window) else {
                 continue;
@@ -146,19 +144,31 @@ impl<'a> Way<'a> {
             // one's swap before the other's sum, so at least one sees both.
             fence(Ordering::SeqCst);
             let sum = mine + self.sum(address, state, now, window, 1) + elsewhere();
-            if sum < window.threshold() && !reached {
-                return (Recorded::Counted, false);
+            if sum < window.threshold() {
+                return (Recorded::Counted, None);
             }
-            let until = window.block_end(now);
+            let until = window.block_end(now).min(MAX_UNTIL);
             let blocked = State::new(owner(address), state.generation() + 1, until);
             // Should it fail, another failure of this generation has set the
             // block, or the way has changed hands, which the caller notices.
             let _ = self.replace(state, blocked);
-            if sum > window.threshold() || reached {
-                let until = until.min(MAX_UNTIL);
-                return (Recorded::Blocked { until }, true);
+            return if sum > window.threshold() {
+                (Recorded::Blocked { until }, Some(until))
+            } else {
+                (Recorded::Counted, Some(until))
+            };
+        }
+    }
+
+    /// Blocks the address, unless it is for longer already.
+    pub(super) fn block(self, address: Address, until: u64) {
+        loop {
+            // Acquire: as in `add`.
+            let state = State(self.state().load(Ordering::Acquire));
+            let blocked = State::new(owner(address), state.generation() + 1, until);
+            if state.until(address) >= until || self.replace(state, blocked) {
+                return;
             }
-            return (Recorded::Counted, true);
         }
     }
 
