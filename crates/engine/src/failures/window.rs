@@ -40,24 +40,23 @@ impl Window {
 
     /// The bucket of a time.
     pub(crate) fn current(&self, now: u64) -> Bucket {
-        Bucket::of(now / self.bucket_s)
+        let number = now / self.bucket_s;
+        Bucket {
+            at: (number % BUCKETS) as usize,
+            lap: number / BUCKETS,
+        }
     }
 
     /// The current bucket at `now` and the 11 before it, newest first.
     pub(crate) fn buckets(&self, now: u64) -> impl Iterator<Item = Bucket> {
-        let current = now / self.bucket_s;
-        (0..BUCKETS)
-            .map_while(move |age| current.checked_sub(age))
-            .map(Bucket::of)
-    }
-}
-
-impl Bucket {
-    fn of(number: u64) -> Self {
-        Self {
-            at: (number % BUCKETS) as usize,
-            lap: number / BUCKETS,
-        }
+        let Bucket { at, lap } = self.current(now);
+        let this_lap = (0..=at).rev().map(move |at| Bucket { at, lap });
+        let last_lap = lap.checked_sub(1).into_iter().flat_map(move |lap| {
+            (at + 1..BUCKETS as usize)
+                .rev()
+                .map(move |at| Bucket { at, lap })
+        });
+        this_lap.chain(last_lap)
     }
 }
 
