@@ -163,7 +163,7 @@ impl<'a> Failures<'a> {
     fn set(self, address: Address) -> Set<'a> {
         let sets = self.lines.len() / LINES_PER_SET;
         // The upper half of the product maps the hash evenly onto the sets.
-        let set = (u128::from(address.hash) * sets as u128 >> 64) as usize;
+        let set = ((u128::from(address.hash) * sets as u128) >> 64) as usize;
         Set::new(&self.lines[set * LINES_PER_SET..][..LINES_PER_SET])
     }
 }

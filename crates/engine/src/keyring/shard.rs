@@ -49,7 +49,7 @@ impl Shard {
     /// Where an id's search starts. The lower half of the hash: the upper bits
     /// choose the shard.
     fn home(&self, hash: u64) -> usize {
-        ((hash & 0xFFFF_FFFF) * self.places.len() as u64 >> 32) as usize
+        (((hash & 0xFFFF_FFFF) * self.places.len() as u64) >> 32) as usize
     }
 
     fn place_of(&self, id: KeyId, hash: u64) -> Option<usize> {
