@@ -75,6 +75,16 @@ impl Runner {
         }
     }
 
+    /// Sets up what the row needs and passes once over all requests, so that
+    /// what is timed afterwards touches nothing for the first time.
+    ///
+    /// # Panics
+    ///
+    /// Where an answer is not the row's outcome.
+    pub fn warm_up<S: Subject>(&mut self, stage: &mut Stage<'_, S>) {
+        self.run(stage, self.requests.len() as u64);
+    }
+
     /// Makes `decisions` decisions; the time they took, all else left out.
     ///
     /// # Panics

@@ -52,7 +52,7 @@ fn run_one(target: &str, seconds: u64) -> Result<(), Failure> {
     }
     fuzzer = fuzzer.words("--").arg(format!("-max_total_time={seconds}"));
     // Only the first and the last lines matter; new coverage is not news.
-    fuzzer = fuzzer.words("-print_final_stats=1 -verbosity=0 -timeout=10 -max_len=4096");
+    fuzzer = fuzzer.words("-print_final_stats=1 -verbosity=0 -timeout=10");
     let dict = format!("fuzz/dict/{target}.dict");
     if root().join(&dict).is_file() {
         fuzzer = fuzzer.arg(format!("-dict={dict}"));
