@@ -258,7 +258,8 @@ mod tests {
             ..FailureConfig::default()
         };
         assert!(build(good.clone()).is_ok());
-        let cases: [(&str, fn(&mut FailureConfig)); 8] = [
+        type Spoil = fn(&mut FailureConfig);
+        let cases: [(&str, Spoil); 8] = [
             ("threshold is 0", |c| c.threshold = 0),
             ("threshold is 4096", |c| c.threshold = 4096),
             ("window_s is 301", |c| c.window_s = 301),

@@ -92,7 +92,7 @@ fn what_is_there_is_found_while_others_come_and_go() {
                         let number = writer << 32 | number;
                         sessions.put(session(number, 10));
                         assert!(sessions.find(&digest(number)).is_some(), "seen at once");
-                        if number % 3 == 0 {
+                        if number.is_multiple_of(3) {
                             assert!(sessions.end(&digest(number)));
                             assert!(sessions.find(&digest(number)).is_none(), "gone at once");
                         }
