@@ -63,6 +63,17 @@ impl Store {
         &self.path
     }
 
+    /// Whether nothing was ever put into it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn is_new(&self) -> Result<bool> {
+        self.connection
+            .query_row("SELECT rev = 0 FROM meta", [], |row| row.get(0))
+            .map_err(|cause| StoreError::of(&self.path, cause))
+    }
+
     /// Starts a change. Waits for another writer, up to five seconds.
     ///
     /// # Errors

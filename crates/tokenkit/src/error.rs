@@ -1,27 +1,32 @@
 //! What an operator gave wrongly: one clear line, and exit code 2.
 
 use std::fmt;
+use std::io;
 
 /// The exit code of a run that what the operator gave did not allow.
-pub const EXIT_OPERATOR: u8 = 2;
+pub(crate) const EXIT_OPERATOR: u8 = 2;
 
 /// Something that the operator gave, or the place that the program runs in,
 /// does not work. The message is one line that names what is wrong and says
 /// what to do; it never holds a secret.
 #[derive(Debug)]
-pub struct OperatorError(String);
+pub(crate) struct OperatorError(String);
 
 impl OperatorError {
     /// An error with its whole message. Line breaks become spaces, so that one
     /// error stays one line.
-    pub fn new(message: impl fmt::Display) -> Self {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
         let message = message.to_string();
-        let parts: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let parts: Vec<&str> = message
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         Self(parts.join(" "))
     }
 
     /// An error that wraps its cause: `<what>: <cause>`.
-    pub fn wrap(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
+    pub(crate) fn wrap(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::new(format_args!("{what}: {cause}"))
     }
 }
@@ -33,3 +38,75 @@ impl fmt::Display for OperatorError {
 }
 
 impl std::error::Error for OperatorError {}
+
+/// Why a command did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What the operator gave does not work.
+    Operator(OperatorError),
+    /// Standard output or standard error cannot be written.
+    Output(io::Error),
+}
+
+impl From<OperatorError> for Failure {
+    fn from(error: OperatorError) -> Self {
+        Self::Operator(error)
+    }
+}
+
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
+        Self::Operator(OperatorError::new(error))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// A text in which whatever could be a key, a token or a digest is hidden:
+/// every run of 24 or more letters, digits and `_`.
+pub(crate) fn without_secrets(text: &str) -> String {
+    const LONGEST_SHOWN: usize = 23;
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let run = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        shown.push_str(if run > LONGEST_SHOWN {
+            "[hidden]"
+        } else {
+            &rest[..run]
+        });
+        let other = rest[run..].find(is_part).unwrap_or(rest.len() - run);
+        shown.push_str(&rest[run..run + other]);
+        rest = &rest[run + other..];
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error = OperatorError::wrap("a", "b\n\n  c\n");
+        assert_eq!(error.to_string(), "a: b c");
+    }
+
+    #[test]
+    fn what_could_be_a_secret_is_hidden() {
+        let key = "tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
+        assert_eq!(
+            without_secrets(&format!("é '{key}' found")),
+            "é '[hidden]' found"
+        );
+        assert_eq!(without_secrets(&key[..40]), "[hidden]");
+        let plain = "https://*.console.example.com is 10.0.0.0/8, p_1";
+        assert_eq!(without_secrets(plain), plain);
+        assert_eq!(without_secrets(""), "");
+    }
+}

@@ -19,7 +19,11 @@ use crate::error::{EXIT_OPERATOR, OperatorError};
 /// # Errors
 ///
 /// Those of writing to `out` or `err`.
-pub fn run(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<ExitCode> {
+pub(crate) fn run(
+    files: &[PathBuf],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<ExitCode> {
     let mut totals = Totals::default();
     let mut all_read = true;
     for file in files {

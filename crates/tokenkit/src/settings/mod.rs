@@ -1,5 +1,13 @@
 //! Every setting of the program as a checked type, with its default.
 
+mod codec;
+mod describe;
+mod nearest;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
 mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,55 +16,74 @@ use std::time::Duration;
 
 use engine::{CidrList, FailureConfig, OriginList, Prefixes};
 
-pub use values::{ForwardedHeader, LogFormat, LogLevel, Route, Upstream};
+use crate::error::OperatorError;
+
+pub(crate) use describe::describe;
+pub(crate) use nearest::nearest;
+pub(crate) use sources::{Given, Sources, environment};
+pub(crate) use values::{ForwardedHeader, LogFormat, LogLevel, Route, Upstream};
 
 /// All settings: default, file, environment and flags put together.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `[server]`: addresses, threads and time limits.
-    pub server: Server,
+    pub(crate) server: Server,
     /// `[store]`: where keys and the server secret are kept.
-    pub store: StorePaths,
+    pub(crate) store: StorePaths,
     /// `[keys]`: which keys are taken.
-    pub keys: Keys,
+    pub(crate) keys: Keys,
     /// `[failures]`: how guesses are counted and addresses blocked.
-    pub failures: FailureConfig,
+    pub(crate) failures: FailureConfig,
     /// `[cors]`: the server's own list of browser origins.
-    pub cors: Cors,
+    pub(crate) cors: Cors,
     /// `[http]`: what is read from and written into headers.
-    pub http: Http,
+    pub(crate) http: Http,
     /// `[[routes]]`: which endpoints want a user and what a request costs;
     /// the first that matches applies.
-    pub routes: Vec<Route>,
+    pub(crate) routes: Vec<Route>,
     /// `[log]`: what is logged and how.
-    pub log: Log,
+    pub(crate) log: Log,
+    /// Where all of these were read from.
+    sources: Sources,
+}
+
+impl Settings {
+    /// Reads the settings again from where these were read: the file as it is
+    /// now, under the same flags and the same environment.
+    ///
+    /// # Errors
+    ///
+    /// As the first time; these settings stay as they are.
+    pub(crate) fn reread(&self) -> Result<Self, OperatorError> {
+        self.sources.read(&environment())
+    }
 }
 
 /// `[server]`.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Where requests are taken.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where health and metrics are served.
-    pub admin_listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
     /// Worker threads; 0 is one for each processor.
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// The service behind; without one the server answers by itself.
-    pub upstream: Option<Upstream>,
+    pub(crate) upstream: Option<Upstream>,
     /// How long what is under way may go on after SIGTERM.
-    pub shutdown_grace: Duration,
+    pub(crate) shutdown_grace: Duration,
     /// How long a client may take to send a request's headers.
-    pub header_timeout: Duration,
+    pub(crate) header_timeout: Duration,
     /// How long a connection may stay open between requests.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// How long connecting to the upstream may take.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// How long the upstream may take until it has sent its answer's headers.
-    pub upstream_timeout: Duration,
+    pub(crate) upstream_timeout: Duration,
     /// Client connections open at the same time.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Bytes of a request's line and headers.
-    pub max_header_bytes: usize,
+    pub(crate) max_header_bytes: usize,
 }
 
 impl Default for Server {
@@ -79,24 +106,28 @@ impl Default for Server {
 
 /// `[store]`.
 #[derive(Clone, Debug)]
-pub struct StorePaths {
+pub(crate) struct StorePaths {
     /// The folder of the store and the secret.
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// The database, where it is not `tokenkit.db` in the folder.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The server secret, where it is not `tokenkit.secret` in the folder.
-    pub secret_file: Option<PathBuf>,
+    pub(crate) secret_file: Option<PathBuf>,
 }
 
 impl StorePaths {
     /// The path of the database.
-    pub fn file(&self) -> PathBuf {
-        self.file.clone().unwrap_or_else(|| self.data_dir.join("tokenkit.db"))
+    pub(crate) fn file(&self) -> PathBuf {
+        self.file
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("tokenkit.db"))
     }
 
     /// The path of the server secret.
-    pub fn secret_file(&self) -> PathBuf {
-        self.secret_file.clone().unwrap_or_else(|| self.data_dir.join("tokenkit.secret"))
+    pub(crate) fn secret_file(&self) -> PathBuf {
+        self.secret_file
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("tokenkit.secret"))
     }
 }
 
@@ -112,11 +143,11 @@ impl Default for StorePaths {
 
 /// `[keys]`.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// The prefixes that are taken; the first is that of new keys.
-    pub prefixes: Prefixes,
+    pub(crate) prefixes: Prefixes,
     /// The most keys that the server holds.
-    pub max_keys: u32,
+    pub(crate) max_keys: u32,
 }
 
 impl Default for Keys {
@@ -130,11 +161,11 @@ impl Default for Keys {
 
 /// `[cors]`.
 #[derive(Clone, Debug)]
-pub struct Cors {
+pub(crate) struct Cors {
     /// Origins whose pages may read every answer.
-    pub origins: OriginList,
+    pub(crate) origins: OriginList,
     /// Seconds for which a browser may remember a preflight.
-    pub max_age_s: u32,
+    pub(crate) max_age_s: u32,
 }
 
 impl Default for Cors {
@@ -148,17 +179,17 @@ impl Default for Cors {
 
 /// `[http]`.
 #[derive(Clone, Debug)]
-pub struct Http {
+pub(crate) struct Http {
     /// The realm of the 401 challenge.
-    pub realm: String,
+    pub(crate) realm: String,
     /// Whether `X-RateLimit-*` is sent beside `RateLimit`.
-    pub legacy_headers: bool,
+    pub(crate) legacy_headers: bool,
     /// Whether the `api-key` header reaches the upstream.
-    pub forward_key: bool,
+    pub(crate) forward_key: bool,
     /// Proxies whose word about the client is believed.
-    pub trusted_proxies: CidrList,
+    pub(crate) trusted_proxies: CidrList,
     /// The header in which those proxies say it.
-    pub forwarded_header: ForwardedHeader,
+    pub(crate) forwarded_header: ForwardedHeader,
 }
 
 impl Default for Http {
@@ -175,11 +206,11 @@ impl Default for Http {
 
 /// `[log]`.
 #[derive(Clone, Debug, Default)]
-pub struct Log {
+pub(crate) struct Log {
     /// The least that is logged.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
     /// The form of a log line.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// Whether every request is logged.
-    pub access: bool,
+    pub(crate) access: bool,
 }

@@ -9,11 +9,11 @@ use http::uri::{Authority, Scheme, Uri};
 
 /// The service behind: `http://host:port`, nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream(Authority);
+pub(crate) struct Upstream(Authority);
 
 impl Upstream {
     /// Host and port, for the request's target and `Host` header.
-    pub fn authority(&self) -> &Authority {
+    pub(crate) fn authority(&self) -> &Authority {
         &self.0
     }
 }
@@ -43,8 +43,12 @@ impl FromStr for Upstream {
         if authority.as_str().contains('@') {
             return Err(format!("a user or password is not sent: {WANTED}"));
         }
-        if authority.host().is_empty() || authority.as_str().ends_with(':') {
-            return Err(format!("the host or port is missing: {WANTED}"));
+        if authority.host().is_empty() {
+            return Err(format!("the host is missing: {WANTED}"));
+        }
+        let has_port = authority.as_str().len() > authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(format!("the port is no number from 1 to 65535: {WANTED}"));
         }
         Ok(Self(authority))
     }
@@ -58,15 +62,15 @@ impl fmt::Display for Upstream {
 
 /// One entry of `[[routes]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// The methods that it is about; empty is any.
-    pub methods: Vec<Method>,
+    pub(crate) methods: Vec<Method>,
     /// A path pattern, such as `/v1/**`.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether a request needs a user's bearer token.
-    pub needs_user: bool,
+    pub(crate) needs_user: bool,
     /// The units that a request costs.
-    pub cost: u32,
+    pub(crate) cost: u32,
 }
 
 /// A setting that is one of a few words.
@@ -74,14 +78,14 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
+        pub(crate) enum $name { $($(#[$vdoc])* $variant,)* }
 
         impl $name {
             /// The words, in the order of the variants.
-            pub const WORDS: &'static [&'static str] = &[$($word),*];
+            pub(crate) const WORDS: &'static [&'static str] = &[$($word),*];
 
             /// The word.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
         }

@@ -1,0 +1,361 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::{Failure, OperatorError, without_secrets};
+use crate::settings::{Given, Settings, Sources, environment};
+
+/// API-key authentication in front of an HTTP service.
+#[derive(Debug, Parser)]
+#[command(name = "tokenkit", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The configuration file; `tokenkit config` prints one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the key store and the server secret
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Any setting of the configuration file, such as server.threads=2
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
+    assignments: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check requests, and pass on those that are allowed
+    Serve(Serve),
+    /// Make, look at and change keys, also while the server runs
+    #[command(subcommand)]
+    Key(Key),
+    /// Make, look at and end users' sessions, also while the server runs
+    #[command(subcommand)]
+    Session(Session),
+    /// Run trace files against a fresh engine each, and say what differs
+    Replay {
+        /// The trace files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print a configuration file with every setting and its default
+    Config,
+}
+
+/// `tokenkit serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where requests are taken
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where health and metrics are served
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+    /// The service behind: http://host:port
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Threads that serve requests; 0 is one for each processor
+    #[arg(long, value_name = "N")]
+    threads: Option<String>,
+    /// The least that is logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// `tokenkit key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key and show its secret, this once
+    Create(KeyCreate),
+    /// List keys
+    List(KeyList),
+    /// Show all there is to know about a key
+    Show {
+        /// The key's id: the ten characters behind its prefix
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse keys until they are enabled again
+    Disable(KeyIds),
+    /// Take disabled keys again
+    Enable(KeyIds),
+    /// Refuse keys for ever
+    Revoke(KeyIds),
+    /// Change what a key may do
+    Set(KeySet),
+    /// Bring keys from elsewhere
+    Import(KeyImport),
+    /// Print keys as CSV or JSON lines, without their secrets
+    Export(KeyExport),
+}
+
+/// `tokenkit key create`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreate {
+    /// The project that the key belongs to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: String,
+    /// What people call the key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Units an hour; unlimited if left out
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) limit: Option<String>,
+    /// From when on it is refused: 30d, 12h, 2026-12-31T00:00:00Z, unix seconds
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<String>,
+    /// A browser origin that may use it; repeat for more; any if left out
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    pub(crate) origins: Vec<String>,
+    /// An address block that may use it; repeat for more; any if left out
+    #[arg(long = "ip", value_name = "CIDR")]
+    pub(crate) ips: Vec<String>,
+    /// Refuse requests without an origin
+    #[arg(long)]
+    pub(crate) require_origin: bool,
+    /// The key's prefix; the first of keys.prefixes if left out
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `tokenkit key list`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyList {
+    /// Only those of a project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// Only those in a state
+    #[arg(long)]
+    pub(crate) state: Option<State>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A key's state, as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum State {
+    Active,
+    Disabled,
+    Revoked,
+}
+
+/// Keys by their ids.
+#[derive(Debug, Args)]
+pub(crate) struct KeyIds {
+    /// The keys' ids; - reads them from standard input, one a line
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `tokenkit key set`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub(crate) struct KeySet {
+    /// The key's id: the ten characters behind its prefix
+    pub(crate) id: String,
+    /// What people call the key
+    #[arg(long, value_name = "TEXT", group = "change")]
+    pub(crate) name: Option<String>,
+    /// Units an hour, or none
+    #[arg(long, value_name = "UNITS", group = "change")]
+    pub(crate) limit: Option<String>,
+    /// From when on it is refused, or none
+    #[arg(long, value_name = "WHEN", group = "change")]
+    pub(crate) expires: Option<String>,
+    /// The origins that may use it in place of those before, or none for any
+    #[arg(long = "origin", value_name = "ORIGIN", group = "change")]
+    pub(crate) origins: Option<Vec<String>>,
+    /// The address blocks that may use it in place of those before, or none for any
+    #[arg(long = "ip", value_name = "CIDR", group = "change")]
+    pub(crate) ips: Option<Vec<String>>,
+    /// Whether requests without an origin are refused
+    #[arg(long, value_name = "true|false", group = "change")]
+    pub(crate) require_origin: Option<bool>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The form of a list of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated, the first line naming the columns
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// `tokenkit key import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Columns of a CSV file, or members of each JSON line:
+  key                   a raw key; or in its place id, prefix and digest, as
+                        `key export --with-digests` prints them
+  project               the project that it belongs to
+and, all of them optional:
+  name, state (active, disabled, revoked), hourly_limit (empty: unlimited),
+  expires_at (unix seconds, RFC 3339, or 30d), require_origin (true, false),
+  origins, ips (lists: in CSV separated by spaces or ;), created_at, revoked_at
+All rows are taken, or none if one is bad.")]
+pub(crate) struct KeyImport {
+    /// The file; - is standard input
+    pub(crate) file: PathBuf,
+    /// Its form; told from the name (.csv, .jsonl, .ndjson) if left out
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Take the good rows although others are bad
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+/// `tokenkit key export`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyExport {
+    /// The form
+    #[arg(long, default_value = "csv")]
+    pub(crate) format: Format,
+    /// Print the digests too: a store under the same server secret can import
+    /// them, and nobody can make a key of one
+    #[arg(long)]
+    pub(crate) with_digests: bool,
+    /// Only those of a project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+}
+
+/// `tokenkit session`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Session {
+    /// Make a session and show its token, this once
+    Create {
+        /// The project whose keys the session goes with
+        #[arg(long, value_name = "NAME")]
+        project: String,
+        /// The user that it speaks for
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// From when on it is refused: 30d, 12h, 2026-12-31T00:00:00Z, unix
+        /// seconds; never if left out
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a session
+    End {
+        /// The session's id; - reads its whole token from standard input
+        id: String,
+    },
+    /// List sessions
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Cli {
+    /// Reads the command line of this process. For `--help` and `--version`
+    /// prints what they ask for and ends the process.
+    pub(crate) fn from_arguments() -> Result<Self, Failure> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            _ => usage_error(&error.render().to_string()).into(),
+        })
+    }
+
+    /// The settings: file, environment and flags put together.
+    pub(crate) fn settings(&self) -> Result<Settings, OperatorError> {
+        let mut flags = Vec::new();
+        for assignment in &self.assignments {
+            flags.push(Given::set(assignment)?);
+        }
+        let mut flag = |name, text: &Option<String>| {
+            flags.extend(text.as_ref().map(|text| Given::flag(name, text)));
+        };
+        flag("data-dir", &self.data_dir);
+        if let Command::Serve(serve) = &self.command {
+            flag("listen", &serve.listen);
+            flag("admin-listen", &serve.admin_listen);
+            flag("upstream", &serve.upstream);
+            flag("threads", &serve.threads);
+            flag("log-level", &serve.log_level);
+        }
+        Sources::new(self.config.clone(), flags).read(&environment())
+    }
+}
+
+/// What clap says in several paragraphs, as one line: the error and its tips,
+/// without the usage.
+fn usage_error(rendered: &str) -> OperatorError {
+    let said = rendered.split("\nUsage:").next().unwrap_or_default();
+    let said = said
+        .split("\nFor more information")
+        .next()
+        .unwrap_or_default();
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = without_secrets(lines.join(" ").trim_start_matches("error: "));
+    OperatorError::new(format_args!("{said}; see `tokenkit --help`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_without_secrets() {
+        let key = "tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
+        for (arguments, expected) in [
+            (
+                &["serve", "--lisen", "x"][..],
+                "unexpected argument '--lisen' found tip: a similar",
+            ),
+            (
+                &["key", "create"],
+                "the following required arguments were not provided: --project <NAME>; see",
+            ),
+            (&["key", "creat"], "unrecognized subcommand 'creat'"),
+            (
+                &["key", "set", "0123456789"],
+                "the following required arguments were not provided",
+            ),
+            (&["config", key], "unexpected argument '[hidden]' found"),
+        ] {
+            let line = std::iter::once(&"tokenkit").chain(arguments);
+            let rendered = Cli::try_parse_from(line).unwrap_err().render().to_string();
+            let error = usage_error(&rendered).to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(
+                !error.contains('\n') && error.ends_with("see `tokenkit --help`"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands but `serve`: each writes what it was asked for to one writer,
+//! and changes the store in one transaction.
+
+mod export;
+mod fields;
+mod import;
+mod key;
+mod progress;
+mod rows;
+mod session;
+mod text_table;
+mod view;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::error::Failure;
+use crate::{replay, serve, settings};
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// What the operator gave does not work, or the output cannot be written.
+pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Serve(_) => serve::run(cli.settings()?)?,
+        Command::Key(command) => return key::run(&cli.settings()?, command, out),
+        Command::Session(command) => session::run(&cli.settings()?, command, out)?,
+        Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
+        Command::Config => out.write_all(settings::describe().as_bytes())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

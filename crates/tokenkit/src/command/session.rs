@@ -1,0 +1,146 @@
+//! `tokenkit session`: making, listing and ending users' sessions.
+
+use std::io::{self, Read, Write};
+
+use engine::{SessionRecord, SessionToken};
+use store::{SessionId, Store, StoreError, StoredSession};
+
+use super::fields::{expiry, flag};
+use super::text_table::TextTable;
+use super::view::{JsonArray, SESSION_HEADS, SessionView, write_json};
+use crate::cli::Session;
+use crate::error::{Failure, OperatorError};
+use crate::keystore::{now, open};
+use crate::settings::Settings;
+
+/// How long an expired session is kept for people to look at.
+const KEEP_EXPIRED_S: u64 = 7 * 86_400;
+/// The longest token that is read from standard input.
+const MAX_TOKEN: u64 = 4096;
+
+/// Runs a command about sessions.
+///
+/// # Errors
+///
+/// What the operator gave does not work, or the output cannot be written.
+pub(super) fn run(
+    settings: &Settings,
+    command: &Session,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match command {
+        Session::Create {
+            project,
+            user,
+            expires,
+            json,
+        } => create(settings, (project, user), expires.as_deref(), *json, out),
+        Session::End { id } => end(settings, id, out),
+        Session::List { json } => list(settings, *json, out),
+    }
+}
+
+fn create(
+    settings: &Settings,
+    (project, user): (&str, &str),
+    expires: Option<&str>,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let now = now();
+    let session = SessionRecord {
+        project: flag("--project", project, str::parse)?,
+        user: flag("--user", user, str::parse)?,
+        expires_at: match expires {
+            None => None,
+            Some(text) => flag("--expires", text, |text| expiry(text, now))?,
+        },
+    };
+    if let (Some(text), Some(expires_at)) = (expires, session.expires_at)
+        && expires_at <= now
+    {
+        return Err(OperatorError::new(format_args!("--expires {text} lies in the past")).into());
+    }
+    let (mut store, secret) = open(settings)?;
+    let token = SessionToken::generate().map_err(|cause| {
+        OperatorError::wrap("the system gave no random bytes for a token", cause)
+    })?;
+    let stored = StoredSession {
+        token: secret.digest_token(token.expose().as_bytes()),
+        id: SessionId::of(&token),
+        session,
+        created_at: now,
+        ended: false,
+    };
+    let mut writer = store.write()?;
+    writer.forget_sessions(now.saturating_sub(KEEP_EXPIRED_S))?;
+    writer.add_session(&stored)?;
+    writer.commit()?;
+    if json {
+        let view = SessionView {
+            token: Some(token.expose().into()),
+            ..SessionView::of(&stored, now)
+        };
+        return write_json(out, &view);
+    }
+    writeln!(
+        out,
+        "Session {} of user {} in project {}. The whole token, shown this once:\n\n    {}\n",
+        stored.id,
+        session.user,
+        session.project,
+        token.expose()
+    )?;
+    Ok(())
+}
+
+fn end(settings: &Settings, which: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    if which == "-" {
+        let mut token = String::new();
+        io::stdin()
+            .lock()
+            .take(MAX_TOKEN)
+            .read_to_string(&mut token)
+            .map_err(|cause| OperatorError::wrap("standard input", cause))?;
+        let (mut store, secret) = open(settings)?;
+        let digest = secret.digest_token(token.trim().as_bytes());
+        change(&mut store, |writer| writer.end_session_of(&digest))?;
+        writeln!(out, "The session is ended.")?;
+    } else {
+        let id: SessionId = which.parse().map_err(|error| {
+            OperatorError::new(format_args!(
+                "{error}; a whole token is read from standard input: session end -"
+            ))
+        })?;
+        let (mut store, _) = open(settings)?;
+        change(&mut store, |writer| writer.end_session(&id))?;
+        writeln!(out, "Session {id} is ended.")?;
+    }
+    Ok(())
+}
+
+fn change(
+    store: &mut Store,
+    change: impl FnOnce(&mut store::Writer<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut writer = store.write()?;
+    change(&mut writer)?;
+    writer.commit()
+}
+
+fn list(settings: &Settings, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let (store, _) = open(settings)?;
+    let now = now();
+    if json {
+        let mut array = JsonArray::begin(out)?;
+        store.each_session(|session| array.add(out, &SessionView::of(&session, now)))?;
+        return array.end(out);
+    }
+    let mut table = TextTable::new(SESSION_HEADS);
+    store.each_session(|session| {
+        table.fit(&SessionView::of(&session, now).row());
+        Ok::<_, Failure>(())
+    })?;
+    table.write_head(out)?;
+    store.each_session(|session| Ok(table.write(&SessionView::of(&session, now).row(), out)?))
+}

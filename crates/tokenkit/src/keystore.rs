@@ -1,0 +1,269 @@
+//! The key store and the server secret of the settings: opened, or made where
+//! this is the first start.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::path::Path;
+
+use engine::{Clock, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret};
+use store::{
+    Label, SecretFileError, Store, StoreError, StoredKey, create_secret_file, read_secret_file,
+};
+
+use crate::error::OperatorError;
+use crate::settings::{Settings, StorePaths};
+
+/// The project of the key that a first start makes.
+const FIRST_PROJECT: &str = "default";
+/// Its units an hour.
+const FIRST_LIMIT: u64 = 1000;
+
+/// Opens the store and the secret, both of which must be there.
+///
+/// # Errors
+///
+/// One of them is missing, or cannot be used.
+pub(crate) fn open(settings: &Settings) -> Result<(Store, ServerSecret), OperatorError> {
+    let file = settings.store.file();
+    if !exists(&file)? {
+        return Err(OperatorError::new(StoreError::Missing(file)));
+    }
+    let secret = existing_secret(&settings.store)?;
+    let store = Store::open(&file, &secret).map_err(OperatorError::new)?;
+    Ok((store, secret))
+}
+
+/// Opens the store and the secret, and makes what is missing of them. A secret
+/// is never made beside a store that is there: it could not be the right one.
+///
+/// # Errors
+///
+/// One of them cannot be made or used, or the secret of a store is missing.
+pub(crate) fn open_or_create(settings: &Settings) -> Result<(Store, ServerSecret), OperatorError> {
+    let paths = &settings.store;
+    let file = paths.file();
+    let secret = if exists(&file)? {
+        existing_secret(paths)?
+    } else {
+        let secret_file = paths.secret_file();
+        make_folder_of(&file)?;
+        make_folder_of(&secret_file)?;
+        match create_secret_file(&secret_file) {
+            Err(SecretFileError::Exists(_)) => read_secret_file(&secret_file),
+            made => made,
+        }
+        .map_err(OperatorError::new)?
+    };
+    let store = Store::create(&file, &secret).map_err(OperatorError::new)?;
+    Ok((store, secret))
+}
+
+/// Opens the store as [`open_or_create`] does and, where nothing was ever put
+/// into it, makes a first key, which is handed out this once: in the project
+/// `default`, for 1000 units an hour. Of several first starts at once one
+/// makes it.
+///
+/// # Errors
+///
+/// As [`open_or_create`], or the key cannot be stored.
+pub(crate) fn first_start(
+    settings: &Settings,
+) -> Result<(Store, ServerSecret, Option<SecretKey>), OperatorError> {
+    let (mut store, secret) = open_or_create(settings)?;
+    if !store.is_new().map_err(OperatorError::new)? {
+        return Ok((store, secret, None));
+    }
+    let mut policy = KeyPolicy::new(FIRST_PROJECT.parse().map_err(OperatorError::new)?);
+    policy.hourly_limit = Some(Limit::try_from(FIRST_LIMIT).map_err(OperatorError::new)?);
+    let (key, stored) = mint(
+        &secret,
+        &default_prefix(settings)?,
+        policy,
+        Label::default(),
+    )?;
+    let mut writer = store.write().map_err(OperatorError::new)?;
+    // Another process may have been first in between.
+    let first = writer.is_first();
+    if first {
+        writer.add_key(&stored).map_err(OperatorError::new)?;
+        writer.commit().map_err(OperatorError::new)?;
+    } else {
+        drop(writer);
+    }
+    Ok((store, secret, first.then_some(key)))
+}
+
+/// Mints a key: its secret form, and what is stored of it.
+///
+/// # Errors
+///
+/// The system gives no random bytes.
+pub(crate) fn mint(
+    secret: &ServerSecret,
+    prefix: &Prefix,
+    policy: KeyPolicy,
+    label: Label,
+) -> Result<(SecretKey, StoredKey), OperatorError> {
+    let key = SecretKey::generate(prefix)
+        .map_err(|cause| OperatorError::wrap("the system gave no random bytes for a key", cause))?;
+    let stored = StoredKey {
+        record: KeyRecord {
+            id: key.id(),
+            digest: secret.digest_key(key.expose().as_bytes()),
+            policy,
+        },
+        label,
+        prefix: *prefix,
+        created_at: now(),
+        revoked_at: None,
+    };
+    Ok((key, stored))
+}
+
+/// The prefix of new keys.
+pub(crate) fn default_prefix(settings: &Settings) -> Result<Prefix, OperatorError> {
+    let first = settings.keys.prefixes.iter().next();
+    first.copied().ok_or_else(|| {
+        OperatorError::new("keys.prefixes names no prefix: name one, such as tk_live")
+    })
+}
+
+/// The time in unix seconds; 0 before 1970.
+pub(crate) fn now() -> u64 {
+    Clock::System.now()
+}
+
+/// The secret of a store that is there.
+fn existing_secret(paths: &StorePaths) -> Result<ServerSecret, OperatorError> {
+    let secret_file = paths.secret_file();
+    read_secret_file(&secret_file).map_err(|error| match error {
+        SecretFileError::Missing(_) => OperatorError::new(format_args!(
+            "the server secret {} is missing, and without it no key in {} works: restore it from a backup, \
+             or name it with store.secret_file; to start anew instead, move the store away",
+            secret_file.display(),
+            paths.file().display()
+        )),
+        error => OperatorError::new(error),
+    })
+}
+
+/// Whether something is at a path.
+fn exists(path: &Path) -> Result<bool, OperatorError> {
+    path.try_exists().map_err(|cause| {
+        OperatorError::new(format_args!(
+            "{} cannot be reached: {cause}",
+            path.display()
+        ))
+    })
+}
+
+/// Makes the folder of a file, and those above it, for their owner alone. A
+/// folder that is there is left as it is.
+fn make_folder_of(file: &Path) -> Result<(), OperatorError> {
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.recursive(true).create(folder) {
+        Ok(()) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            Err(OperatorError::new(format_args!(
+                "{} is no folder: name another with --data-dir, or move it away",
+                folder.display()
+            )))
+        }
+        Err(cause) => Err(OperatorError::new(format_args!(
+            "the folder {} cannot be made: {cause}; name another with --data-dir, or make it",
+            folder.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(folder: &Path) -> Settings {
+        let mut settings = Settings::default();
+        settings.store.data_dir = folder.join("data");
+        settings
+    }
+
+    #[test]
+    fn only_the_first_start_makes_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let (store, secret, key) = first_start(&settings).unwrap();
+        let key = key.unwrap();
+        let stored = store.key(key.id()).unwrap();
+        assert!(stored.record.digest == secret.digest_key(key.expose().as_bytes()));
+        assert_eq!(stored.record.policy.project.as_str(), "default");
+        assert_eq!(
+            stored.record.policy.hourly_limit.map(Limit::units),
+            Some(1000)
+        );
+        for _ in 0..2 {
+            assert!(first_start(&settings).unwrap().2.is_none());
+        }
+    }
+
+    #[test]
+    fn of_many_first_starts_one_makes_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        // The secret first: a start that finds half a secret file refuses it.
+        open_or_create(&settings).unwrap();
+        let start = || first_start(&settings).unwrap().2.is_some();
+        let keys: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads
+                .into_iter()
+                .map(|thread| usize::from(thread.join().unwrap()))
+                .sum()
+        });
+        assert_eq!(keys, 1);
+    }
+
+    #[test]
+    fn no_secret_is_made_beside_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        open_or_create(&settings).unwrap();
+        let secret_file = settings.store.secret_file();
+        std::fs::remove_file(&secret_file).unwrap();
+        for error in [
+            open(&settings).unwrap_err(),
+            open_or_create(&settings).unwrap_err(),
+        ] {
+            assert!(
+                error
+                    .to_string()
+                    .contains("is missing, and without it no key in"),
+                "{error}"
+            );
+        }
+        assert!(!secret_file.exists());
+    }
+
+    #[test]
+    fn a_store_is_made_under_a_secret_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        std::fs::create_dir(&settings.store.data_dir).unwrap();
+        let made = create_secret_file(&settings.store.secret_file()).unwrap();
+        assert!(
+            open(&settings)
+                .unwrap_err()
+                .to_string()
+                .contains("there is no key store")
+        );
+        let (_, found) = open_or_create(&settings).unwrap();
+        assert_eq!(made.fingerprint(), found.fingerprint());
+        open(&settings).unwrap();
+    }
+}

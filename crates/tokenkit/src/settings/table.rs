@@ -1,0 +1,169 @@
+//! The one table of all settings. The file, the environment, the flags and the
+//! text of `tokenkit config` are all made from it, so that none of them can
+//! know a setting that another does not.
+
+use super::Settings;
+use super::codec::{
+    Address, Bad, CIDRS, Codec, Count, Flag, ORIGINS, Optional, PREFIXES, Path, Realm, Routes,
+    number, parsed, seconds,
+};
+use super::value::{SyntaxError, Value};
+use super::values::{ForwardedHeader, LogFormat, LogLevel, Upstream};
+
+/// One setting.
+pub(super) struct Row {
+    /// Its name: `section.name`, or a bare name for a list of tables.
+    pub(super) name: &'static str,
+    /// What it does, in lines of at most 76 characters.
+    pub(super) doc: &'static str,
+    /// Checks a value and puts it in its place.
+    pub(super) set: fn(&mut Settings, &Value) -> Result<(), Bad>,
+    /// The value that is in its place.
+    pub(super) show: fn(&Settings) -> Value,
+    /// The value that the text of a flag or a variable stands for.
+    pub(super) of_text: fn(&str) -> Result<Value, SyntaxError>,
+}
+
+impl Row {
+    /// The section's name; none for a list of tables.
+    pub(super) fn section(&self) -> Option<&'static str> {
+        self.name.split_once('.').map(|(section, _)| section)
+    }
+
+    /// The name within the section.
+    pub(super) fn key(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, key)| key)
+    }
+
+    /// The environment variable.
+    pub(super) fn variable(&self) -> String {
+        let mut name = String::from("TOKENKIT_");
+        name.extend(self.name.chars().map(|c| {
+            if c == '.' {
+                '_'
+            } else {
+                c.to_ascii_uppercase()
+            }
+        }));
+        name
+    }
+}
+
+/// A row of the table: its name, its place in [`Settings`], its codec, its doc.
+macro_rules! rows {
+    ($($name:literal, $($place:ident).+, $codec:expr, $doc:literal;)*) => {
+        pub(super) static ROWS: &[Row] = &[$(Row {
+            name: $name,
+            doc: $doc,
+            set: |settings, value| {
+                settings.$($place).+ = $codec.read(value)?;
+                Ok(())
+            },
+            show: |settings| $codec.show(&settings.$($place).+),
+            of_text: |text| $codec.of_text(text),
+        }),*];
+    };
+}
+
+rows! {
+    "server.listen", server.listen, Address,
+    "Where requests are taken. 0.0.0.0:8080 or [::]:8080 takes them from other\nmachines as well.";
+
+    "server.admin_listen", server.admin_listen, Address,
+    "Where health and Prometheus metrics are served. Whoever reaches it can read\nthem: keep it on the loopback or a private network.";
+
+    "server.upstream", server.upstream, Optional(parsed::<Upstream>()),
+    "The service behind: http://host:port, without a path. Empty: an allowed\nrequest is answered with a small JSON that says what was decided.";
+
+    "server.threads", server.threads, Count(number(0..=1024)),
+    "Threads that serve requests. 0: one for each processor.";
+
+    "server.shutdown_grace_s", server.shutdown_grace, seconds(0..=86_400),
+    "Seconds that what is under way may go on after SIGTERM.";
+
+    "server.header_timeout_s", server.header_timeout, seconds(1..=3600),
+    "Seconds within which a client must have sent a request's headers.";
+
+    "server.idle_timeout_s", server.idle_timeout, seconds(1..=86_400),
+    "Seconds that a connection may stay open between two requests.";
+
+    "server.connect_timeout_s", server.connect_timeout, seconds(1..=3600),
+    "Seconds that connecting to the upstream may take; then 504.";
+
+    "server.upstream_timeout_s", server.upstream_timeout, seconds(1..=86_400),
+    "Seconds until the upstream must have sent its answer's headers; then 504.";
+
+    "server.max_connections", server.max_connections, Count(number(1..=10_000_000)),
+    "Client connections open at the same time; more wait.";
+
+    "server.max_header_bytes", server.max_header_bytes, Count(number(8192..=1_048_576)),
+    "Bytes that a request's line and headers may take; then 431.";
+
+    "store.data_dir", store.data_dir, Path,
+    "The folder of the key store and the server secret, made where it is missing.\nA relative path counts from where tokenkit is started.";
+
+    "store.file", store.file, Optional(Path),
+    "The key store. Empty: tokenkit.db in the data folder.";
+
+    "store.secret_file", store.secret_file, Optional(Path),
+    "The server secret, under which all keys are digested. Empty: tokenkit.secret\nin the data folder. Back it up apart from the store: without it no key works.";
+
+    "keys.prefixes", keys.prefixes, PREFIXES,
+    "The prefixes that keys may have; the first is that of new keys.";
+
+    "keys.max_keys", keys.max_keys, number(1..=268_435_456),
+    "The most keys that the server holds. 64 bytes of address space are set aside\nfor each, and become memory only where there is a key.";
+
+    "failures.threshold", failures.threshold, number(1..=4095),
+    "Attempts with a key that never existed, within the window, that block an\naddress.";
+
+    "failures.window_s", failures.window_s, number(12..=86_400).multiple_of(12),
+    "The window, in seconds.";
+
+    "failures.block_s", failures.block_s, number(1..=u32::MAX),
+    "Seconds that an address stays blocked.";
+
+    "failures.exempt", failures.exempt, CIDRS,
+    "Address blocks (CIDR) that are never counted nor blocked.";
+
+    "failures.max_addresses", failures.max_addresses, number(1..=268_435_456),
+    "Addresses whose failures are remembered, 136 bytes each. Under a flood of\naddresses those that matter least are forgotten.";
+
+    "cors.origins", cors.origins, ORIGINS,
+    "Browser origins whose pages may read every answer, such as\nhttps://console.example.com or https://*.example.com. A key's own list adds\nto them.";
+
+    "cors.max_age_s", cors.max_age_s, number(0..=86_400),
+    "Seconds for which a browser may remember the answer to a preflight.";
+
+    "http.realm", http.realm, Realm,
+    "The realm in the challenge of a 401.";
+
+    "http.legacy_headers", http.legacy_headers, Flag,
+    "Whether X-RateLimit-* is sent beside RateLimit and RateLimit-Policy.";
+
+    "http.forward_key", http.forward_key, Flag,
+    "Whether the api-key header reaches the upstream. It is a secret: leave it\nout unless the upstream needs it.";
+
+    "http.trusted_proxies", http.trusted_proxies, CIDRS,
+    "Address blocks (CIDR) of the proxies in front, whose word about the client's\naddress is believed.";
+
+    "http.forwarded_header", http.forwarded_header, parsed::<ForwardedHeader>(),
+    "The header in which those proxies say it: x-forwarded-for or forwarded.";
+
+    "log.level", log.level, parsed::<LogLevel>(),
+    "The least that is logged: error, warn, info, debug or trace.";
+
+    "log.format", log.format, parsed::<LogFormat>(),
+    "The form of a log line: text, or json for programs.";
+
+    "log.access", log.access, Flag,
+    "Whether every request is logged.";
+
+    "routes", routes, Routes,
+    "Which endpoints want a user's bearer token, and what a request costs. The\nfirst route that matches applies; without one no user is wanted and a request\ncosts 1 unit. No methods: any. In a path * stands for one segment, and ** at\nits end for any number of them.";
+}
+
+/// The row of a name.
+pub(super) fn row(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}

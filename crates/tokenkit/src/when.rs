@@ -1,0 +1,112 @@
+//! Times as people write them, and as they read them.
+
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+/// The last second of the year 9999: a later one is milliseconds by mistake.
+const LAST: u64 = 253_402_300_799;
+
+/// Reads a time: unix seconds (`1790000000`), RFC 3339
+/// (`2026-12-31T00:00:00Z`), or a span from `now` on (`30d`, `12h`, `1d12h`).
+/// A day is 24 hours.
+///
+/// # Errors
+///
+/// What is wanted, where the text is none of these.
+pub(crate) fn parse_when(text: &str, now: u64) -> Result<u64, String> {
+    let wanted = || {
+        format!(
+            "{text:?} is no time: unix seconds, 2026-12-31T00:00:00Z, or a span from now such as 30d or 12h \
+             is wanted"
+        )
+    };
+    let second = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| wanted())?
+    } else if let Ok(time) = text.parse::<Timestamp>() {
+        u64::try_from(time.as_second()).map_err(|_| wanted())?
+    } else {
+        // Months and years have no fixed length, and are refused here.
+        let seconds = text
+            .parse::<Span>()
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+            .map_err(|_| wanted())?
+            .as_secs();
+        u64::try_from(seconds)
+            .map_err(|_| wanted())?
+            .saturating_add(now)
+    };
+    if second > LAST {
+        return Err(format!(
+            "{text:?} lies beyond the year 9999: unix seconds are wanted, not milliseconds"
+        ));
+    }
+    Ok(second)
+}
+
+/// A time as people read it, in UTC; unix seconds where it lies beyond what a
+/// calendar has.
+pub(crate) fn show_when(unix_s: u64) -> String {
+    i64::try_from(unix_s)
+        .ok()
+        .and_then(|second| Timestamp::from_second(second).ok())
+        .map_or_else(|| unix_s.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    #[test]
+    fn each_way_to_write_a_time() {
+        for (text, second) in [
+            ("1790000001", NOW + 1),
+            ("0", 0),
+            ("2026-09-21T14:13:20Z", NOW),
+            ("2026-09-21T16:13:20+02:00", NOW),
+            ("30d", NOW + 30 * 86_400),
+            ("12h", NOW + 12 * 3600),
+            ("1d12h", NOW + 36 * 3600),
+            ("90 minutes", NOW + 5400),
+            ("2w", NOW + 14 * 86_400),
+        ] {
+            assert_eq!(parse_when(text, NOW), Ok(second), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_named() {
+        for text in [
+            "",
+            "soon",
+            "30",
+            "-30d",
+            "1 month",
+            "2026-12-31",
+            "2026-12-31T00:00:00",
+            "1e9",
+            "½",
+        ] {
+            match parse_when(text, NOW) {
+                // Digits alone are unix seconds, however small.
+                Ok(second) => assert_eq!((text, second), ("30", 30)),
+                Err(error) => assert!(
+                    error.contains("is wanted") && error.contains(text),
+                    "{error}"
+                ),
+            }
+        }
+        assert!(
+            parse_when("1790000000000", NOW)
+                .unwrap_err()
+                .contains("milliseconds")
+        );
+        assert!(parse_when("99999999999999999999", NOW).is_err());
+    }
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        assert_eq!(show_when(NOW), "2026-09-21T14:13:20Z");
+        assert_eq!(show_when(u64::MAX), u64::MAX.to_string());
+    }
+}
