@@ -1,9 +1,136 @@
-//! `tokenkit serve`.
+//! `tokenkit serve`: the data plane, the admin address, and the threads that
+//! keep them in step with the store.
+//!
+//! ```text
+//! run ─┬─ control thread: signals, reload, admin address
+//!      ├─ serve-0..n: accept ─> connection ─> door ─> proxy
+//!      └─ follow: store ─> engine
+//! ```
 
+mod accept;
+mod access_log;
+mod admin;
+mod answer;
+mod authorize;
+mod body;
+mod connection;
+mod door;
+mod follow;
+mod live;
+mod logging;
+mod metrics;
+mod opening;
+mod proxy;
+mod reload;
+mod signals;
+mod socket;
+mod watch;
+mod workers;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime;
+use tokio::sync::watch as flag;
+
+use self::admin::{Parts, Status};
+use self::follow::Following;
+use self::live::Live;
+use self::logging::Logging;
+use self::opening::Opened;
+use self::reload::Reload;
+use self::signals::Signals;
+use self::workers::Workers;
 use crate::error::OperatorError;
 use crate::settings::Settings;
 
-/// Serves until a signal ends it.
-pub fn run(_settings: Settings) -> Result<(), OperatorError> {
-    Err(OperatorError::new("serve is being written"))
+/// Serves until SIGTERM or SIGINT, then finishes what is under way; a second
+/// of them ends that too.
+///
+/// # Errors
+///
+/// What the operator gave does not let the server start.
+pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
+    let logging = Logging::start(&settings.log)?;
+    // The sockets first: with a port that is taken nothing else is begun.
+    let listener = accept::bind("server.listen", settings.server.listen)?;
+    let admin = accept::bind("server.admin_listen", settings.server.admin_listen)?;
+    let admin_listen = admin.local_addr().unwrap_or(settings.server.admin_listen);
+    let control = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| OperatorError::wrap("cannot start the control thread", error))?;
+    let status = Arc::new(Status::default());
+    let mut signals = {
+        let _entered = control.enter();
+        admin::start(admin, Arc::clone(&status))?;
+        Signals::catch()?
+    };
+
+    // On a thread of its own, so that a signal ends a long load.
+    let loading = {
+        let settings = settings.clone();
+        control.spawn_blocking(move || opening::open(&settings))
+    };
+    let opened = control.block_on(async {
+        tokio::select! {
+            opened = loading => Some(opened),
+            () = signals.ended() => None,
+        }
+    });
+    let Some(opened) = opened else {
+        control.shutdown_background();
+        return Ok(());
+    };
+    let Opened {
+        engine,
+        follower,
+        first_key,
+    } = opened.map_err(|error| OperatorError::wrap("loading the keys failed", error))??;
+
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(&settings, &engine)?));
+    let (stop, stopped) = flag::channel(false);
+    let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
+    let following = Following::start(follower, Arc::clone(&engine))?;
+    status.started(Parts {
+        engine: Arc::clone(&engine),
+        counters: workers.counters().to_vec(),
+        store: Arc::clone(&following.health),
+    });
+    let listen = listener.local_addr().unwrap_or(settings.server.listen);
+    if let Some(key) = first_key {
+        opening::show_first_key(&key, listen);
+    }
+    tracing::info!(
+        %listen,
+        admin = %admin_listen,
+        keys = engine.stats(engine.clock().now()).keys,
+        upstream = settings.server.upstream.as_ref().map(tracing::field::display),
+        "serving"
+    );
+
+    let reload = Reload::new(settings, engine, live, logging);
+    control.block_on(async {
+        while signals.reload_or_end().await {
+            reload.run();
+        }
+    });
+    tracing::info!("stopping: finishing what is under way");
+    status.set_ready(false);
+    drop(listener);
+    // Fails only where no thread is left to be told.
+    let _ = stop.send(true);
+    let finishing = control.spawn_blocking(move || workers.join());
+    control.block_on(async {
+        tokio::select! {
+            _ = finishing => {}
+            () = signals.ended() => tracing::warn!("told again to stop: cutting off what is left"),
+        }
+    });
+    following.stop();
+    control.shutdown_background();
+    tracing::info!("stopped");
+    Ok(())
 }

@@ -1,15 +1,12 @@
-//! A client's socket as hyper reads and writes it: watched, and closed so that
-//! the last answer arrives.
+//! A client's socket, watched, and closed so that the last answer arrives.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -21,25 +18,30 @@ use super::watch::Watch;
 /// bytes that nobody read, such as the body of a refused upload, the system
 /// would reset the connection, and the answer could be lost on its way.
 pub(super) struct Socket {
-    stream: TokioIo<TcpStream>,
+    stream: TcpStream,
     watch: Arc<Watch>,
+    /// Set once our side is closed.
     lingering: Option<Pin<Box<Sleep>>>,
 }
+
+/// The longest wait for a client's close. A client that is still sending by
+/// then is cut off.
+const LINGER: Duration = Duration::from_secs(2);
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
         Self {
-            stream: TokioIo::new(stream),
+            stream,
             watch,
             lingering: None,
         }
     }
 
-    fn stream(&mut self) -> Pin<&mut TokioIo<TcpStream>> {
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.stream)
     }
 
-    fn note_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => self.watch.wrote(Some(*bytes)),
             Poll::Pending => self.watch.wrote(None),
@@ -49,17 +51,64 @@ impl Socket {
     }
 }
 
-impl Read for Socket {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.remaining();
-        // The cursor is lent by a new one over the same bytes, so that what was
-        // filled can be counted.
-        ready!(self.stream().poll_read(cx, reborrow(&mut buf)))?;
-        self.watch.read(before - buf.remaining());
+        let before = buf.filled().len();
+        ready!(self.stream().poll_read(cx, buf))?;
+        self.watch.read(buf.filled().len() - before);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream().poll_write(cx, bytes);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream().poll_write_vectored(cx, slices);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(self.stream().poll_shutdown(cx))?;
+            self.lingering = Some(Box::pin(sleep(LINGER)));
+        }
+        let mut waste = [0; 4096];
+        loop {
+            if let Some(until) = &mut self.lingering
+                && until.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::new(&mut waste);
+            // An error is an end as well: there is nobody left to wait for.
+            match ready!(self.stream().poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }

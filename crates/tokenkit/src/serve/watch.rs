@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::connection::Place;
+
 /// The time limits of a client connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -49,6 +51,9 @@ pub(super) struct Watch {
     blocked: AtomicBool,
     /// Whether frames may come between requests.
     http2: AtomicBool,
+    /// Given up with the last that watches: the connection, a request of it,
+    /// or the tunnel that it has become.
+    _place: Option<Place>,
 }
 
 /// One request under way, up to the last byte of its answer.
@@ -71,6 +76,15 @@ enum Phase {
 }
 
 impl Watch {
+    /// Watches a connection just opened, which has its place while this is
+    /// shared by anybody.
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            _place: Some(place),
+            ..Self::default()
+        }
+    }
+
     /// Notes that a request has come.
     pub(super) fn begin(self: &Arc<Self>, http2: bool) -> InFlight {
         self.http2.store(http2, Ordering::Relaxed);
@@ -169,7 +183,10 @@ mod tests {
         let expired = tokio::spawn(async move { other.expired(LIMITS).await });
         script(&watch).await;
         let hour = Duration::from_secs(3600);
-        tokio::time::timeout(hour, expired).await.ok().map(|_| begin.elapsed().as_secs())
+        tokio::time::timeout(hour, expired)
+            .await
+            .ok()
+            .map(|_| begin.elapsed().as_secs())
     }
 
     async fn pause(seconds: u64) {

@@ -1,0 +1,193 @@
+//! The listening sockets, and the loop that each thread takes connections by.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch as signal};
+use tokio::time::sleep;
+
+use super::connection::{self, Http, Place};
+use super::door::Door;
+use crate::error::OperatorError;
+
+/// Binds the one socket that all threads take connections from.
+///
+/// # Errors
+///
+/// The address is taken, or not ours to take.
+pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, OperatorError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
+        let what_to_do = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another program listens there: end it, or choose another address"
+            }
+            io::ErrorKind::PermissionDenied => "this user may not: choose a port from 1024 on",
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose one that it has"
+            }
+            _ => "choose another address",
+        };
+        OperatorError::new(format_args!(
+            "{setting}: cannot listen on {address} ({error}): {what_to_do}"
+        ))
+    })
+}
+
+/// What the accept loops of all threads share. It is touched once for each
+/// connection, never for a request.
+pub(super) struct Fleet {
+    /// A place for each connection that may be open.
+    places: Arc<Semaphore>,
+    /// How many each thread has.
+    open: Box<[AtomicUsize]>,
+}
+
+impl Fleet {
+    pub(super) fn new(threads: usize, max_connections: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            open: std::iter::repeat_with(AtomicUsize::default)
+                .take(threads)
+                .collect(),
+        }
+    }
+
+    /// Whether a thread has so many more connections than the others that they
+    /// should have the next.
+    ///
+    /// Relaxed here and below: the numbers guide and guard nothing.
+    fn is_ahead(&self, thread: usize) -> bool {
+        let own = self.open[thread].load(Ordering::Relaxed);
+        let least = self
+            .open
+            .iter()
+            .map(|open| open.load(Ordering::Relaxed))
+            .min();
+        own > least.unwrap_or(0) + SLACK
+    }
+}
+
+/// How far ahead of the others a thread may be without waiting for them.
+const SLACK: usize = 4;
+/// How long a thread that is ahead leaves what else has come to the others,
+/// which have been woken by it as well. So connections that come all at once
+/// don't all end up with whoever was first.
+const DEFERENCE: Duration = Duration::from_micros(500);
+
+/// Takes connections until it is dropped.
+pub(super) async fn run(
+    listener: tokio::net::TcpListener,
+    thread: usize,
+    fleet: Arc<Fleet>,
+    http: Arc<Http>,
+    door: Arc<Door>,
+    open: mpsc::Sender<()>,
+    stop: signal::Receiver<bool>,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        // The place first: without one a client waits in the system's queue.
+        let Ok(permit) = Arc::clone(&fleet.places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                backoff = Backoff::default();
+                let place = Place::new(permit, open.clone(), Arc::clone(&door.counters));
+                let serving = connection::serve(
+                    Arc::clone(&http),
+                    Arc::clone(&door),
+                    stream,
+                    peer,
+                    place,
+                    stop.clone(),
+                );
+                let fleet = Arc::clone(&fleet);
+                fleet.open[thread].fetch_add(1, Ordering::Relaxed);
+                let ahead = fleet.is_ahead(thread);
+                tokio::spawn(async move {
+                    serving.await;
+                    fleet.open[thread].fetch_sub(1, Ordering::Relaxed);
+                });
+                if ahead {
+                    sleep(DEFERENCE).await;
+                }
+            }
+            Err(error) if is_of_one_client(&error) => {}
+            Err(error) => backoff.wait(&error).await,
+        }
+    }
+}
+
+/// Whether an error is about the connection that would have come.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Patience with a system that gives no sockets, such as for want of file
+/// descriptors: they come back as connections end.
+#[derive(Default)]
+struct Backoff {
+    last: Duration,
+}
+
+impl Backoff {
+    const LEAST: Duration = Duration::from_millis(5);
+    const MOST: Duration = Duration::from_secs(1);
+
+    async fn wait(&mut self, error: &io::Error) {
+        if self.last.is_zero() {
+            tracing::error!(
+                %error,
+                "cannot take connections; if files are too many, raise the limit (ulimit -n) \
+                 or lower server.max_connections"
+            );
+        }
+        self.last = (self.last * 2).clamp(Self::LEAST, Self::MOST);
+        sleep(self.last).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_address_is_named_with_what_to_do() {
+        let taken = bind("server.listen", ([127, 0, 0, 1], 0).into()).unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind("server.listen", address).unwrap_err().to_string();
+        assert!(
+            error.contains("server.listen") && error.contains(&address.to_string()),
+            "{error}"
+        );
+        assert!(error.contains("another program"), "{error}");
+    }
+
+    #[test]
+    fn a_thread_that_has_much_more_is_ahead() {
+        let fleet = Fleet::new(2, 10);
+        assert!(!fleet.is_ahead(0));
+        fleet.open[0].store(SLACK + 1, Ordering::Relaxed);
+        assert!(fleet.is_ahead(0));
+        assert!(!fleet.is_ahead(1));
+        fleet.open[1].store(1, Ordering::Relaxed);
+        assert!(!fleet.is_ahead(0));
+        // Alone, it never waits.
+        let alone = Fleet::new(1, 10);
+        alone.open[0].store(1000, Ordering::Relaxed);
+        assert!(!alone.is_ahead(0));
+    }
+}

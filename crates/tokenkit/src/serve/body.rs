@@ -1,0 +1,94 @@
+//! The body of an answer, whoever wrote it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::watch::InFlight;
+
+/// A body, and the request that is under way until it has been sent.
+pub(super) struct AnswerBody {
+    content: Content,
+    /// Dropped with the body, at its end.
+    _in_flight: Option<InFlight>,
+}
+
+enum Content {
+    /// Nothing (any more).
+    Empty,
+    /// A text of our own.
+    Text(Bytes),
+    /// What the upstream sends.
+    Upstream(Incoming),
+}
+
+impl AnswerBody {
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Content::Empty.into()
+    }
+
+    /// A text of our own.
+    pub(super) fn text(text: impl Into<Bytes>) -> Self {
+        Content::Text(text.into()).into()
+    }
+
+    /// The upstream's body, passed on as it comes.
+    pub(super) fn upstream(body: Incoming) -> Self {
+        Content::Upstream(body).into()
+    }
+
+    /// Keeps a request under way until the body ends.
+    pub(super) fn holding(mut self, in_flight: InFlight) -> Self {
+        self._in_flight = Some(in_flight);
+        self
+    }
+}
+
+impl From<Content> for AnswerBody {
+    fn from(content: Content) -> Self {
+        Self {
+            content,
+            _in_flight: None,
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                self.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Text(text) => text.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One client connection, from its opening to its end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch as signal};
+
+use super::door::Door;
+use super::metrics::Counters;
+use super::socket::Socket;
+use super::watch::Watch;
+
+/// How HTTP is spoken on every connection of a thread: HTTP/1.1, or HTTP/2 by
+/// prior knowledge.
+pub(super) type Http = auto::Builder<TokioExecutor>;
+
+/// Streams of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 128;
+/// Streams that a client may have reset before they were looked at.
+const MAX_PENDING_RESETS: usize = 32;
+/// What may wait to be sent on one HTTP/2 stream.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The least that hyper takes for a buffer.
+const LEAST_BUFFER: usize = 8192;
+
+/// Sets up HTTP for requests with heads of at most `max_header_bytes`.
+pub(super) fn http(max_header_bytes: usize) -> Http {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        // A `Watch` has this, and tells idle connections from slow heads.
+        .header_read_timeout(None)
+        .max_buf_size(max_header_bytes.max(LEAST_BUFFER));
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_send_buf_size(SEND_BUFFER);
+    http
+}
+
+/// The place of a connection among those that are open.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// Whoever stops the thread waits until all of these are gone.
+    _open: mpsc::Sender<()>,
+    counters: Arc<Counters>,
+}
+
+impl Place {
+    pub(super) fn new(
+        permit: OwnedSemaphorePermit,
+        open: mpsc::Sender<()>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        counters.accepted();
+        Self {
+            _permit: permit,
+            _open: open,
+            counters,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counters.closed();
+    }
+}
+
+/// Serves a connection until its end: the client's, that of its time, or, once
+/// `stop` says so, that of what is under way.
+pub(super) async fn serve(
+    http: Arc<Http>,
+    door: Arc<Door>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    mut stop: signal::Receiver<bool>,
+) {
+    // Refused only by a socket that is gone already.
+    let _ = stream.set_nodelay(true);
+    let limits = door.live.load().limits;
+    let watch = Arc::new(Watch::new(place));
+    let io = TokioIo::new(Socket::new(stream, Arc::clone(&watch)));
+    let service = service_fn(|request| {
+        let door = Arc::clone(&door);
+        let watch = Arc::clone(&watch);
+        async move { Ok::<_, Infallible>(door.answer(request, peer, &watch).await) }
+    });
+    let mut connection = std::pin::pin!(http.serve_connection_with_upgrades(io, service));
+    let mut expired = std::pin::pin!(watch.expired(limits));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection broke");
+                }
+                return;
+            }
+            () = expired.as_mut() => {
+                tracing::debug!(%peer, "a connection had its time");
+                return;
+            }
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

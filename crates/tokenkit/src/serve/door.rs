@@ -1,0 +1,198 @@
+//! The way of one request through the server: the server's own paths, the
+//! decision, and what becomes of the admitted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use engine_hyper::{RequestFacts, Verdict};
+use http::header::{HOST, HeaderMap};
+use http::{Method, Request, Response, Version};
+use hyper::body::Incoming;
+
+use super::access_log::Entry;
+use super::answer::{self, Problem};
+use super::authorize::{self, Asker, OWN_PATHS};
+use super::body::AnswerBody;
+use super::live::Live;
+use super::metrics::Counters;
+use super::proxy::{ForwardError, Outgoing, Proxy};
+use super::watch::Watch;
+
+/// What one thread answers requests with. Shared by its connections, and with
+/// no other thread but for the settings, which are only read.
+pub(super) struct Door {
+    pub(super) live: Arc<ArcSwap<Live>>,
+    /// The service behind, if there is one.
+    pub(super) proxy: Option<Proxy>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// What a request's first look comes to.
+enum Step {
+    /// It is answered.
+    Answer(Response<AnswerBody>),
+    /// It goes upstream; the verdict's headers join the answer.
+    Forward(Box<Outgoing>, Verdict),
+}
+
+impl Door {
+    /// Answers a request.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        watch: &Arc<Watch>,
+    ) -> Response<AnswerBody> {
+        let in_flight = watch.begin(request.version() == Version::HTTP_2);
+        let mut log = self
+            .live
+            .load()
+            .access_log
+            .then(|| Entry::new(&request, peer.ip()));
+        let method = request.method().clone();
+        let answer = match self.decide(request, peer, &mut log) {
+            Step::Answer(answer) => answer,
+            Step::Forward(outgoing, verdict) => {
+                let answer = self.forward(*outgoing, &method, watch).await;
+                self.dress(answer, &verdict)
+            }
+        };
+        if let Some(entry) = log {
+            entry.write(answer.status());
+        }
+        answer.map(|body| body.holding(in_flight))
+    }
+
+    /// Everything up to the upstream. Nothing here waits, so that a request
+    /// sees one state of the settings.
+    fn decide(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        log: &mut Option<Entry>,
+    ) -> Step {
+        let live = self.live.load();
+        let gate = &live.gate;
+        let method = request.method();
+        let path = request.uri().path();
+        let headers = request.headers();
+        if method == Method::CONNECT {
+            return Step::Answer(Problem::NO_CONNECT.answer(method));
+        }
+        if has_bad_host(&request) {
+            return Step::Answer(Problem::BAD_HOST.answer(method));
+        }
+        if path.starts_with(OWN_PATHS) {
+            return Step::Answer(match Asker::of(path) {
+                Some(asker) => self.authorize(&live, asker, &request, peer, log),
+                None => Problem::NO_SUCH_ENDPOINT.answer(method),
+            });
+        }
+        if let Some(answer) = gate.preflight(method, headers) {
+            self.counters.preflight();
+            return Step::Answer(answer.map(AnswerBody::text));
+        }
+        let verdict = self.judge(&live, method, path, headers, peer, log);
+        if let Some(refusal) = gate.refusal(&verdict, method) {
+            return Step::Answer(refusal.map(AnswerBody::text));
+        }
+        let Some(proxy) = &self.proxy else {
+            let mut answer = answer::allowed(gate.engine(), verdict.decision(), method, path);
+            gate.render(&verdict, answer.headers_mut());
+            return Step::Answer(answer);
+        };
+        let outgoing = proxy.prepare(request, gate, &verdict, peer.ip(), live.trusts(peer.ip()));
+        Step::Forward(Box::new(outgoing), verdict)
+    }
+
+    /// Answers another proxy's question.
+    fn authorize(
+        &self,
+        live: &Live,
+        asker: Asker,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+        log: &mut Option<Entry>,
+    ) -> Response<AnswerBody> {
+        let (gate, method, headers) = (&live.gate, request.method(), request.headers());
+        let path = request.uri().path();
+        let trusted = live.trusts(peer.ip());
+        let original = match authorize::original(asker, method, path, headers, peer.ip(), trusted) {
+            Ok(original) => original,
+            Err(problem) => return problem.answer(method),
+        };
+        if let Some(entry) = log {
+            entry.about(&original.method, &original.path);
+        }
+        if let Some(answer) = gate.preflight(&original.method, headers) {
+            self.counters.preflight();
+            return authorize::preflight_answer(answer);
+        }
+        let verdict = self.judge(live, &original.method, &original.path, headers, peer, log);
+        authorize::answer(gate, asker, &verdict, method)
+    }
+
+    /// Decides, counts the decision, and notes it for the log.
+    fn judge(
+        &self,
+        live: &Live,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        log: &mut Option<Entry>,
+    ) -> Verdict {
+        let client = live.gate.client(peer.ip(), headers);
+        let verdict = live.gate.decide(&RequestFacts {
+            method,
+            path: path.as_bytes(),
+            headers,
+            client,
+        });
+        self.counters.decided(verdict.decision().reason());
+        if let Some(entry) = log {
+            entry.decided(client.ip(), verdict.decision());
+        }
+        verdict
+    }
+
+    async fn forward(
+        &self,
+        outgoing: Outgoing,
+        method: &Method,
+        watch: &Arc<Watch>,
+    ) -> Response<AnswerBody> {
+        let Some(proxy) = &self.proxy else {
+            // `decide` forwards only where there is one.
+            return Problem::UPSTREAM_FAILED.answer(method);
+        };
+        let patience = self.live.load().upstream_timeout;
+        proxy
+            .forward(outgoing, patience, watch)
+            .await
+            .unwrap_or_else(|error| {
+                if let ForwardError::Upstream(how, _) = error {
+                    self.counters.upstream_failed(how);
+                }
+                error.problem().answer(method)
+            })
+    }
+
+    /// Puts the verdict's headers into the answer to an admitted request. One
+    /// that changes the protocol stays as it is but for them.
+    fn dress(&self, mut answer: Response<AnswerBody>, verdict: &Verdict) -> Response<AnswerBody> {
+        self.live.load().gate.render(verdict, answer.headers_mut());
+        answer
+    }
+}
+
+/// Whether it is unclear which host an HTTP/1 request is for: RFC 9112,
+/// section 3.2, has such answered 400.
+fn has_bad_host<B>(request: &Request<B>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 => hosts != 1,
+        _ => hosts > 1,
+    }
+}

@@ -1,0 +1,80 @@
+//! The settings that a reload can change, ready for use, and the reload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::wire::Wire;
+use engine::{CidrList, ClientAddr, Engine};
+use engine_hyper::{AuthLayer, Gate, RouteNeeds, RoutePolicy, RouteRule};
+
+use super::watch::Limits;
+use crate::error::OperatorError;
+use crate::settings::{ForwardedHeader, Settings};
+
+/// What every request looks at. Replaced as a whole, so that a request sees
+/// either the old settings or the new ones.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) gate: Arc<Gate>,
+    trusted: CidrList,
+    /// Of client connections opened from now on.
+    pub(super) limits: Limits,
+    pub(super) upstream_timeout: Duration,
+    pub(super) shutdown_grace: Duration,
+    /// Whether each request is logged.
+    pub(super) access_log: bool,
+}
+
+impl Live {
+    /// Makes settings ready for use.
+    ///
+    /// # Errors
+    ///
+    /// A realm or a route that does not work, named.
+    pub(super) fn new(settings: &Settings, engine: &Arc<Engine>) -> Result<Self, OperatorError> {
+        let http = &settings.http;
+        let wire = Wire::new(&http.realm, http.legacy_headers)
+            .map_err(|error| OperatorError::wrap("http.realm", error))?;
+        let header = match http.forwarded_header {
+            ForwardedHeader::XForwardedFor => engine_hyper::ForwardedHeader::XForwardedFor,
+            ForwardedHeader::Forwarded => engine_hyper::ForwardedHeader::Forwarded,
+        };
+        let layer = AuthLayer::builder(Arc::clone(engine))
+            .wire(wire)
+            .routes(routes(settings)?)
+            .trusted_proxies(http.trusted_proxies.clone(), header)
+            .forward_key(http.forward_key)
+            .preflight_max_age_s(settings.cors.max_age_s)
+            .build();
+        Ok(Self {
+            gate: Arc::clone(layer.gate()),
+            trusted: http.trusted_proxies.clone(),
+            limits: Limits {
+                header: settings.server.header_timeout,
+                idle: settings.server.idle_timeout,
+            },
+            upstream_timeout: settings.server.upstream_timeout,
+            shutdown_grace: settings.server.shutdown_grace,
+            access_log: settings.log.access,
+        })
+    }
+
+    /// Whether a peer is believed about whom it speaks for.
+    pub(super) fn trusts(&self, peer: impl Into<ClientAddr>) -> bool {
+        self.trusted.contains(peer.into())
+    }
+}
+
+fn routes(settings: &Settings) -> Result<RoutePolicy, OperatorError> {
+    let rule = |(i, route): (usize, &crate::settings::Route)| {
+        let needs = RouteNeeds {
+            needs_user: route.needs_user,
+            cost: route.cost,
+        };
+        RouteRule::new(route.methods.iter().cloned(), &route.path, needs).map_err(|error| {
+            OperatorError::wrap(format_args!("[[routes]] number {}", i + 1), error)
+        })
+    };
+    let rules: Result<_, _> = settings.routes.iter().enumerate().map(rule).collect();
+    Ok(RoutePolicy::new(rules?))
+}

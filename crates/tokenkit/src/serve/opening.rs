@@ -1,0 +1,69 @@
+//! The engine with all that is in the store, ready to decide.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use engine::{Engine, SecretKey};
+use store::Follower;
+
+use super::follow;
+use crate::error::OperatorError;
+use crate::keystore;
+use crate::settings::Settings;
+
+/// The engine with all its keys, and what goes on from there.
+pub(super) struct Opened {
+    pub(super) engine: Arc<Engine>,
+    pub(super) follower: Follower,
+    /// The key that a first start has made.
+    pub(super) first_key: Option<SecretKey>,
+}
+
+/// Opens the store, which a first start makes, and loads it.
+///
+/// # Errors
+///
+/// The store or the secret cannot be used, or the settings do not fit an
+/// engine.
+pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
+    let (_, secret, first_key) = keystore::first_start(settings)?;
+    let file = settings.store.file();
+    let mut follower = Follower::open(&file, &secret).map_err(OperatorError::new)?;
+    let engine = Engine::builder(secret)
+        .prefixes(settings.keys.prefixes.clone())
+        .origins(settings.cors.origins.clone())
+        .failures(settings.failures.clone())
+        .max_keys(settings.keys.max_keys)
+        .build()
+        .map_err(OperatorError::new)?;
+    follow::load(&mut follower, &engine)?;
+    Ok(Opened {
+        engine: Arc::new(engine),
+        follower,
+        first_key,
+    })
+}
+
+/// Shows the first key, once and nowhere else, with a command to try it by.
+/// Where standard output is gone, nobody is there to read it.
+pub(super) fn show_first_key(key: &SecretKey, listen: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let _ = write!(
+        out,
+        "The first key, shown this once:\n\n    {key}\n\nTry it:\n\n    curl -H 'api-key: {key}' http://{at}/\n\n",
+        key = key.expose(),
+        at = reachable(listen),
+    )
+    .and_then(|()| out.flush());
+}
+
+/// An address to reach a listener at, from the same machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

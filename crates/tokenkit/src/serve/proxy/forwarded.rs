@@ -1,0 +1,123 @@
+//! What the service behind is told about the client's connection: the
+//! `X-Forwarded-*` headers and `Forwarded` (RFC 7239).
+//!
+//! What a trusted proxy sent is kept and added to. Anybody else's is the
+//! client's invention and replaced.
+
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const HOST_SENT: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const FAMILY: &str = "x-forwarded-";
+
+/// Tells of a peer, which is either a trusted proxy or the client. `Host`
+/// stands in the headers already.
+pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
+    let peer = peer.to_canonical();
+    if !trusted {
+        let invented: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with(FAMILY))
+            .cloned()
+            .collect();
+        for name in invented.iter().chain([&FORWARDED, &REAL_IP]) {
+            headers.remove(name);
+        }
+    }
+    append(headers, &FOR, &peer.to_string());
+    if headers.contains_key(FORWARDED) {
+        let node = match peer {
+            IpAddr::V4(ip) => format!("for={ip}"),
+            IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
+        };
+        append(headers, &FORWARDED, &node);
+    }
+    if !headers.contains_key(PROTO) {
+        headers.insert(PROTO, HeaderValue::from_static("http"));
+    }
+    if !headers.contains_key(HOST_SENT)
+        && let Some(host) = headers.get(HOST).cloned()
+    {
+        headers.insert(HOST_SENT, host);
+    }
+}
+
+/// Appends a member to a list header and makes one line of it, since some
+/// services read but the first.
+fn append(headers: &mut HeaderMap, list: &HeaderName, member: &str) {
+    let mut line = Vec::new();
+    for sent in headers.get_all(list) {
+        line.extend_from_slice(sent.as_bytes());
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(member.as_bytes());
+    // Parts of header values make a header value.
+    if let Ok(line) = HeaderValue::from_bytes(&line) {
+        headers.insert(list, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(lines: &[(&'static str, &str)], peer: &str, trusted: bool) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        tell(&mut headers, peer.parse().unwrap(), trusted);
+        let mut lines: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn a_clients_invention_is_replaced() {
+        let invented = [
+            ("host", "api.test"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-host", "evil.test"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/admin"),
+            ("x-real-ip", "1.1.1.1"),
+            ("forwarded", "for=1.1.1.1"),
+        ];
+        let wanted = [
+            "host: api.test",
+            "x-forwarded-for: 192.0.2.1",
+            "x-forwarded-host: api.test",
+            "x-forwarded-proto: http",
+        ];
+        assert_eq!(told(&invented, "::ffff:192.0.2.1", false), wanted);
+    }
+
+    #[test]
+    fn a_trusted_proxys_word_is_added_to() {
+        let sent = [
+            ("host", "app:8080"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-host", "api.test"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "192.0.2.1"),
+            ("forwarded", "for=192.0.2.1"),
+        ];
+        let wanted = [
+            "forwarded: for=192.0.2.1, for=\"[2001:db8::1]\"",
+            "host: app:8080",
+            "x-forwarded-for: 192.0.2.1, 10.0.0.1, 2001:db8::1",
+            "x-forwarded-host: api.test",
+            "x-forwarded-proto: https",
+            "x-real-ip: 192.0.2.1",
+        ];
+        assert_eq!(told(&sent, "2001:db8::1", true), wanted);
+    }
+}

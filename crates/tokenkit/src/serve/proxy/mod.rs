@@ -1,0 +1,223 @@
+//! The way of an admitted request to the service behind, and of its answer
+//! back. Bodies stream through both ways; neither is ever held as a whole.
+//!
+//! HTTP/1.1 is spoken upstream, over connections that each thread keeps for
+//! itself. A request is sent once: only where a kept connection had gone away
+//! before any of it was sent, another is tried.
+
+mod forwarded;
+mod hop;
+mod tunnel;
+mod upload;
+
+use std::error::Error;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine_hyper::{Gate, Verdict};
+use http::header::{EXPECT, HOST, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use self::upload::{Late, Pulse, Upload};
+use super::answer::Problem;
+use super::body::AnswerBody;
+use super::metrics::UpstreamError;
+use super::watch::Watch;
+use crate::settings::Server;
+
+/// How long a connection to the upstream is kept without use. Shorter than
+/// what most servers allow, lest a request meet a closing one.
+const KEPT: Duration = Duration::from_secs(30);
+/// Read and write buffers of a connection to the upstream.
+const BUFFER: usize = 64 * 1024;
+
+/// One thread's connections to the service behind.
+pub(super) struct Proxy {
+    client: Client<HttpConnector, Upload>,
+    upstream: Authority,
+}
+
+/// A request made ready to go upstream.
+pub(super) struct Outgoing {
+    request: Request<Upload>,
+    pulse: Arc<Pulse>,
+    /// The client's connection, if it offered to change the protocol.
+    client: Option<OnUpgrade>,
+}
+
+/// Why there is no answer of the upstream's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ForwardError {
+    /// The client's own fault.
+    Client(Problem),
+    /// The upstream's.
+    Upstream(UpstreamError, Problem),
+}
+
+impl ForwardError {
+    /// What the client is told.
+    pub(super) fn problem(self) -> Problem {
+        match self {
+            Self::Client(problem) | Self::Upstream(_, problem) => problem,
+        }
+    }
+}
+
+impl Proxy {
+    /// Connections to an upstream, none of them open yet.
+    pub(super) fn new(upstream: Authority, server: &Server) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(server.connect_timeout));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .http1_max_buf_size(BUFFER)
+            .set_host(false)
+            .build(connector);
+        Self { client, upstream }
+    }
+
+    /// Makes an admitted request ready: what is about the client's connection
+    /// goes, who the client is comes. The identity is set last, so that no
+    /// header of the client's can take it out again.
+    pub(super) fn prepare(
+        &self,
+        mut request: Request<Incoming>,
+        gate: &Gate,
+        verdict: &Verdict,
+        peer: IpAddr,
+        trusted: bool,
+    ) -> Outgoing {
+        let offered =
+            hop::upgrade(request.headers()).filter(|_| request.version() == Version::HTTP_11);
+        let client = offered.as_ref().map(|_| hyper::upgrade::on(&mut request));
+
+        let (mut parts, body) = request.into_parts();
+        let host = match parts.uri.authority() {
+            // The target counts, not the header beside it (RFC 9112, 3.2.2).
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => parts.headers.get(HOST).cloned(),
+        };
+        hop::remove(&mut parts.headers);
+        // Our own reading of the body answers the expectation.
+        parts.headers.remove(EXPECT);
+        if let Some(protocol) = offered {
+            hop::set_upgrade(&mut parts.headers, protocol);
+        }
+        // HTTP/1.1 wants the header even where a client of HTTP/1.0 sent none.
+        let host = host.or_else(|| HeaderValue::from_str(self.upstream.as_str()).ok());
+        if let Some(host) = host {
+            parts.headers.insert(HOST, host);
+        }
+        gate.cleanse(&mut parts.headers);
+        forwarded::tell(&mut parts.headers, peer, trusted);
+        gate.identify(verdict, &mut parts.headers);
+
+        parts.uri = self.target(parts.uri);
+        parts.version = Version::HTTP_11;
+        let pulse = Pulse::new();
+        Outgoing {
+            request: Request::from_parts(parts, Upload::new(body, Arc::clone(&pulse))),
+            pulse,
+            client,
+        }
+    }
+
+    /// The same path and query at the upstream.
+    fn target(&self, uri: Uri) -> Uri {
+        let mut parts = uri.into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.upstream.clone());
+        let root = || PathAndQuery::from_static("/");
+        parts.path_and_query = Some(parts.path_and_query.unwrap_or_else(root));
+        // A URI with all three parts is whole.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    /// Sends a request and waits for the head of its answer. `patience` is the
+    /// time for that, counted from when the request's body last moved.
+    pub(super) async fn forward(
+        &self,
+        outgoing: Outgoing,
+        patience: Duration,
+        watch: &Arc<Watch>,
+    ) -> Result<Response<AnswerBody>, ForwardError> {
+        let Outgoing {
+            request,
+            pulse,
+            client,
+        } = outgoing;
+        let answer = pulse.outlast(patience, self.client.request(request)).await;
+        let mut answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if pulse.is_broken() => {
+                return Err(ForwardError::Client(Problem::BROKEN_UPLOAD));
+            }
+            Ok(Err(error)) => return Err(failure(&error)),
+            Err(Late::Client) => return Err(ForwardError::Client(Problem::UPLOAD_TIMEOUT)),
+            Err(Late::Upstream) => return Err(timeout()),
+        };
+        *answer.version_mut() = Version::HTTP_11;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            hop::remove(answer.headers_mut());
+            return Ok(answer.map(AnswerBody::upstream));
+        }
+        let (Some(client), Some(protocol)) = (client, hop::upgrade(answer.headers())) else {
+            let how = UpstreamError::Broken;
+            return Err(ForwardError::Upstream(how, Problem::BAD_UPGRADE));
+        };
+        hop::remove(answer.headers_mut());
+        hop::set_upgrade(answer.headers_mut(), protocol);
+        let upstream = hyper::upgrade::on(&mut answer);
+        tunnel::open(client, upstream, Arc::clone(watch));
+        Ok(answer.map(|_| AnswerBody::empty()))
+    }
+}
+
+fn timeout() -> ForwardError {
+    ForwardError::Upstream(UpstreamError::Timeout, Problem::UPSTREAM_TIMEOUT)
+}
+
+/// Tells a refusal from a time-out and a broken answer.
+fn failure(error: &hyper_util::client::legacy::Error) -> ForwardError {
+    tracing::warn!(error = %Causes(error), "the upstream failed");
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
+            return timeout();
+        }
+        cause = error.source();
+    }
+    let how = if error.is_connect() {
+        UpstreamError::Connect
+    } else {
+        UpstreamError::Broken
+    };
+    ForwardError::Upstream(how, Problem::UPSTREAM_FAILED)
+}
+
+/// An error with its causes, in one line.
+struct Causes<'a>(&'a dyn Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

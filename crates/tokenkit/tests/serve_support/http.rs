@@ -1,0 +1,148 @@
+//! A client that says exactly what a test tells it to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// A connection.
+pub struct Client {
+    pub stream: BufReader<TcpStream>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in small letters, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends a request without a body and reads the answer.
+    pub fn ask(&mut self, line: &str, head: &str) -> Answer {
+        self.send(format!("{line} HTTP/1.1\r\nhost: api.test\r\n{head}\r\n"));
+        self.answer(line.starts_with("HEAD "))
+    }
+
+    /// Reads an answer. One to a `HEAD` has no body.
+    pub fn answer(&mut self, to_head: bool) -> Answer {
+        let (status, headers) = self.head();
+        let header = |name: &str| {
+            headers
+                .iter()
+                .find(|(found, _)| found == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let mut body = Vec::new();
+        if to_head || status < 200 || status == 204 || status == 304 {
+            // None.
+        } else if header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk() {
+                body.extend(chunk);
+            }
+        } else if let Some(length) = header("content-length") {
+            body = vec![0; length.parse().unwrap()];
+            self.stream.read_exact(&mut body).unwrap();
+        } else {
+            self.stream.read_to_end(&mut body).unwrap();
+        }
+        Answer {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// Reads the head of an answer.
+    pub fn head(&mut self) -> (u16, Vec<(String, String)>) {
+        let line = self.line();
+        let status = line
+            .split(' ')
+            .nth(1)
+            .unwrap_or_else(|| panic!("no status in {line:?}"));
+        let status = status.parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                return (status, headers);
+            }
+            let (name, value) = line.split_once(':').unwrap();
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    /// Reads one chunk; `None` is the last.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let length = usize::from_str_radix(&self.line(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        self.stream.read_exact(&mut chunk).unwrap();
+        chunk.truncate(length);
+        (length > 0).then_some(chunk)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Whether the server has closed, or closes before long.
+    pub fn is_closed(&mut self) -> bool {
+        // A reset is an end as well.
+        matches!(self.stream.read(&mut [0]), Ok(0))
+            || matches!(self.stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+}
+
+impl Answer {
+    /// The value of a header that stands at most once.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(other, _)| other == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} stands twice in {self:?}");
+        value
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// The reason in a problem body, which is checked to be one.
+    pub fn reason(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].is_string(), "{self:?}");
+        }
+        problem["reason"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,271 @@
+//! The built program as a server, a client that speaks raw HTTP/1.1 to it, and
+//! a service to stand behind it.
+
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+pub mod http;
+pub mod upstream;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use self::http::{Answer, Client};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkit");
+/// Far more than anything here takes, on however busy a machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server under test. Killed when it is dropped.
+pub struct Server {
+    child: Child,
+    folder: TempDir,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    /// The first key, if this start made one.
+    pub first_key: Option<String>,
+    /// All of standard output until the server was ready.
+    pub greeting: String,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on free ports of the loopback, with a store of its own.
+    /// `server` are lines for the section of that name, `rest` is what follows.
+    pub fn start(server: &str, rest: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), server, rest)
+    }
+
+    /// The same, in a folder that may hold a store.
+    pub fn start_in(folder: TempDir, server: &str, rest: &str) -> Self {
+        write_config(folder.path(), server, rest);
+        let mut child = command(folder.path())
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = child.stderr.take().unwrap();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let kept = Arc::clone(&log);
+        let log_reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.unwrap_or_default();
+                if let Ok(event) = serde_json::from_str::<Value>(&line)
+                    && event["message"] == "serving"
+                {
+                    let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
+                    let _ = ready.send((address("listen"), address("admin")));
+                }
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let Ok((listen, admin)) = is_ready.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("the server did not start: {}", log.lock().unwrap());
+        };
+        // The greeting came before that line; later there is nothing.
+        let greeting = read_now(child.stdout.as_mut().unwrap());
+        let first_key = greeting
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .find(|word| word.starts_with("tk_live_"))
+            .map(str::to_owned);
+        Self {
+            child,
+            folder,
+            listen,
+            admin,
+            first_key,
+            greeting,
+            log,
+            log_reader: Some(log_reader),
+        }
+    }
+
+    /// The first key of a new store.
+    pub fn key(&self) -> &str {
+        self.first_key.as_deref().unwrap()
+    }
+
+    /// The public part of the first key.
+    pub fn key_id(&self) -> &str {
+        &self.key()["tk_live_".len()..][..10]
+    }
+
+    /// A new connection to the server.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.listen)
+    }
+
+    /// One request on a connection of its own. `head` is what follows the
+    /// request line, each line ending in `\r\n`, but for `Host`.
+    pub fn ask(&self, line: &str, head: &str) -> Answer {
+        self.connect().ask(line, head)
+    }
+
+    /// A `GET` with the first key and other headers.
+    pub fn get(&self, path: &str, head: &str) -> Answer {
+        self.ask(
+            &format!("GET {path}"),
+            &format!("api-key: {}\r\n{head}", self.key()),
+        )
+    }
+
+    /// A `GET` to the admin address.
+    pub fn admin(&self, path: &str) -> Answer {
+        Client::connect(self.admin).ask(&format!("GET {path}"), "")
+    }
+
+    /// Runs another command of the program on the same store.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let output = command(self.folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
+
+    /// The same with `--json`, and what it says.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Replaces the settings' file; a reload reads it.
+    pub fn rewrite_config(&self, server: &str, rest: &str) {
+        write_config(self.folder.path(), server, rest);
+    }
+
+    /// Sends this server, and nothing else, a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the server's end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                if let Some(reader) = self.log_reader.take() {
+                    reader.join().unwrap();
+                }
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends the server in peace and hands back its folder.
+    pub fn stop(mut self) -> TempDir {
+        self.signal("TERM");
+        assert!(self.wait().success());
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// What was logged until now.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for something to be logged.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("{text:?} is logged"), || self.log().contains(text));
+    }
+
+    /// The most memory that the server ever had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A number from the metrics.
+    pub fn metric(&self, series: &str) -> u64 {
+        let page = self.admin("/metrics").text();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {page}"))
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program in a folder, with its settings there and none from outside.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("TOKENKIT_CONFIG", "tokenkit.toml");
+    command
+}
+
+/// Writes the settings of a server under test.
+pub fn write_config(folder: &Path, server: &str, rest: &str) {
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nthreads = 2\n{server}\n\
+         [store]\ndata_dir = \"data\"\n\
+         [log]\nformat = \"json\"\naccess = true\n{rest}\n"
+    );
+    std::fs::write(folder.join("tokenkit.toml"), config).unwrap();
+}
+
+/// Waits for something to become true.
+pub fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_true() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Reads what lies in a pipe, without waiting for more.
+fn read_now(pipe: &mut (impl Read + std::os::fd::AsRawFd)) -> String {
+    // Non-blocking by way of another open of the same pipe, which needs no
+    // unsafe code.
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut text = Vec::new();
+    let mut open = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut open, O_NONBLOCK);
+    let mut again = open.read(true).open(path).unwrap();
+    // Ends with `WouldBlock` where the pipe is empty.
+    let _ = again.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+/// As Linux has it.
+const O_NONBLOCK: i32 = 0o4000;
