@@ -309,12 +309,16 @@ fn usage_error(rendered: &str) -> OperatorError {
         .split("\nFor more information")
         .next()
         .unwrap_or_default();
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let said = without_secrets(lines.join(" ").trim_start_matches("error: "));
+    let mut line = String::new();
+    for part in said.lines().map(str::trim).filter(|part| !part.is_empty()) {
+        line.push_str(match line.chars().last() {
+            None => "",
+            Some(':') => " ",
+            Some(_) => "; ",
+        });
+        line.push_str(part);
+    }
+    let said = without_secrets(line.trim_start_matches("error: "));
     OperatorError::new(format_args!("{said}; see `tokenkit --help`"))
 }
 
@@ -335,7 +339,7 @@ mod tests {
         for (arguments, expected) in [
             (
                 &["serve", "--lisen", "x"][..],
-                "unexpected argument '--lisen' found tip: a similar",
+                "unexpected argument '--lisen' found; tip: a similar",
             ),
             (
                 &["key", "create"],

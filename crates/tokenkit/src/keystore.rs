@@ -151,7 +151,7 @@ fn existing_secret(paths: &StorePaths) -> Result<ServerSecret, OperatorError> {
 fn exists(path: &Path) -> Result<bool, OperatorError> {
     path.try_exists().map_err(|cause| {
         OperatorError::new(format_args!(
-            "{} cannot be reached: {cause}",
+            "{} cannot be reached: {cause}; name another folder with --data-dir, or let this user into it",
             path.display()
         ))
     })

@@ -81,6 +81,11 @@ fn cell(view: &KeyView, column: Column) -> String {
     }
 }
 
+/// What the system says of a row that was not written: a closed pipe must be
+/// known as one.
 fn written(error: csv::Error) -> Failure {
-    Failure::Output(error.into())
+    Failure::Output(match error.into_kind() {
+        csv::ErrorKind::Io(cause) => cause,
+        kind => std::io::Error::other(format!("{kind:?}")),
+    })
 }
