@@ -158,7 +158,7 @@ impl World {
             })
             .origins(OriginList::parse(["https://console.example.com"]).unwrap())
             // Removed keys give their slots back after hours only.
-            .max_keys(if cfg!(miri) { 1 << 12 } else { 1 << 22 })
+            .max_keys(if cfg!(miri) { 1 << 10 } else { 1 << 22 })
             .build()
             .unwrap();
         let strict = mint(&engine, |policy| {
