@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serve_support::upstream::{Upstream, values};
-use serve_support::{Server, wait_until};
+use serve_support::{Server, pause, wait_until};
 
 #[test]
 fn the_service_sees_who_asks_and_not_the_key() {
@@ -186,7 +186,7 @@ fn bodies_stream_both_ways_without_being_held() {
         server.key()
     ));
     assert_eq!(client.head().0, 200);
-    std::thread::sleep(Duration::from_millis(300));
+    pause(Duration::from_millis(300));
     let mut left = SIZE;
     let mut piece = vec![0; 1 << 20];
     while left > 0 {
@@ -254,7 +254,7 @@ fn a_protocol_can_be_changed() {
     assert_eq!(&said, b"hello");
     for round in 0..3 {
         // Silence for longer than a connection may idle is no reason to end it.
-        std::thread::sleep(Duration::from_millis(700));
+        pause(Duration::from_millis(700));
         let message = format!("ping{round}");
         client.send(&message);
         client.stream.read_exact(&mut said).unwrap();
@@ -347,7 +347,7 @@ fn whoever_is_late_is_told() {
             let mut rest = Vec::new();
             let _ = asked.client.stream.read_to_end(&mut rest);
         }
-        std::thread::sleep(Duration::from_secs(600));
+        pause(Duration::from_secs(600));
         false
     });
     let server = Server::start(
@@ -375,7 +375,7 @@ fn whoever_is_late_is_told() {
     let begun = Instant::now();
     // As long as the body moves there is time.
     for _ in 0..3 {
-        std::thread::sleep(Duration::from_millis(600));
+        pause(Duration::from_millis(600));
         client.stream.get_mut().write_all(b"x").unwrap();
     }
     let answer = client.answer(false);
@@ -424,7 +424,7 @@ async fn http_2_is_spoken_by_prior_knowledge() {
             .unwrap();
     tokio::spawn(connection);
     let request = |key: &str| {
-        hyper::Request::get(format!("http://api.test:81/x?y"))
+        hyper::Request::get("http://api.test:81/x?y")
             .header("api-key", key)
             .body(Empty::<Bytes>::new())
             .unwrap()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serve_support::http::Client;
 use serve_support::upstream::Upstream;
-use serve_support::{Server, wait_until};
+use serve_support::{Server, pause, wait_until};
 
 #[test]
 fn what_is_under_way_is_finished() {
@@ -50,7 +50,7 @@ fn what_is_under_way_is_finished() {
 #[test]
 fn the_grace_is_limited() {
     let upstream = Upstream::start(|_| {
-        std::thread::sleep(Duration::from_secs(600));
+        pause(Duration::from_secs(600));
         false
     });
     let setting = format!("{}\nshutdown_grace_s = 1", upstream.setting());
@@ -76,7 +76,7 @@ fn the_grace_is_limited() {
 #[test]
 fn a_second_signal_ends_the_grace() {
     let upstream = Upstream::start(|_| {
-        std::thread::sleep(Duration::from_secs(600));
+        pause(Duration::from_secs(600));
         false
     });
     let mut server = Server::start(&upstream.setting(), "");

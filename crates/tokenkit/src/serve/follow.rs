@@ -4,7 +4,8 @@
 //! later. While the store cannot be read, what is known stays in force.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,8 @@ fn apply_sessions(engine: &Engine, sessions: Vec<(TokenDigest, SessionChange)>) 
 /// The thread, at work.
 pub(super) struct Following {
     thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    /// Dropped, it ends the thread.
+    stop: SyncSender<()>,
     pub(super) health: Arc<Health>,
 }
 
@@ -133,13 +135,13 @@ impl Following {
     ///
     /// The system gives no thread.
     pub(super) fn start(follower: Follower, engine: Arc<Engine>) -> Result<Self, OperatorError> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = mpsc::sync_channel(0);
         let health = Arc::new(Health {
             begun: Instant::now(),
             last_ms: AtomicU64::new(0),
             errors: AtomicU64::new(0),
         });
-        let (stopped, told) = (Arc::clone(&stop), Arc::clone(&health));
+        let told = Arc::clone(&health);
         let thread = thread::Builder::new()
             .name("follow".into())
             .spawn(move || follow(follower, &engine, &stopped, &told))
@@ -155,19 +157,21 @@ impl Following {
 
     /// Ends the thread.
     pub(super) fn stop(self) {
-        // Relaxed: nothing but the flag itself is passed on.
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         if self.thread.join().is_err() {
             tracing::error!("the thread that follows the store had ended in a panic");
         }
     }
 }
 
-fn follow(mut follower: Follower, engine: &Engine, stop: &AtomicBool, health: &Health) {
+fn follow(mut follower: Follower, engine: &Engine, stop: &Receiver<()>, health: &Health) {
     let mut tidied = Instant::now();
     let mut trouble: Option<(String, Instant)> = None;
-    while !stop.load(Ordering::Relaxed) {
-        thread::sleep(if trouble.is_some() { RETRY } else { POLL });
+    loop {
+        let pause = if trouble.is_some() { RETRY } else { POLL };
+        if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
         // Most changes fit and are one batch, published at once.
         let singly = trouble.is_some();
         let polled = follower.poll(|changes| match singly {

@@ -8,21 +8,21 @@ use serde_json::Value;
 use super::PATIENCE;
 
 /// A connection.
-pub struct Client {
-    pub stream: BufReader<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) stream: BufReader<TcpStream>,
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in small letters, in the order in which they came.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -33,18 +33,18 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
     /// Sends a request without a body and reads the answer.
-    pub fn ask(&mut self, line: &str, head: &str) -> Answer {
+    pub(crate) fn ask(&mut self, line: &str, head: &str) -> Answer {
         self.send(format!("{line} HTTP/1.1\r\nhost: api.test\r\n{head}\r\n"));
         self.answer(line.starts_with("HEAD "))
     }
 
     /// Reads an answer. One to a `HEAD` has no body.
-    pub fn answer(&mut self, to_head: bool) -> Answer {
+    pub(crate) fn answer(&mut self, to_head: bool) -> Answer {
         let (status, headers) = self.head();
         let header = |name: &str| {
             headers
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Reads the head of an answer.
-    pub fn head(&mut self) -> (u16, Vec<(String, String)>) {
+    pub(crate) fn head(&mut self) -> (u16, Vec<(String, String)>) {
         let line = self.line();
         let status = line
             .split(' ')
@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// Reads one chunk; `None` is the last.
-    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let length = usize::from_str_radix(&self.line(), 16).unwrap();
         let mut chunk = vec![0; length + 2];
         self.stream.read_exact(&mut chunk).unwrap();
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// Whether the server has closed, or closes before long.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         // A reset is an end as well.
         matches!(self.stream.read(&mut [0]), Ok(0))
             || matches!(self.stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset)
@@ -116,23 +116,23 @@ impl Client {
 
 impl Answer {
     /// The value of a header that stands at most once.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(other, _)| other == name);
         let value = found.next().map(|(_, value)| value.as_str());
         assert!(found.next().is_none(), "{name} stands twice in {self:?}");
         value
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
     /// The reason in a problem body, which is checked to be one.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json"),

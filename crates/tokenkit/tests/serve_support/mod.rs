@@ -4,8 +4,8 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
-pub mod http;
-pub mod upstream;
+pub(crate) mod http;
+pub(crate) mod upstream;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -22,18 +22,18 @@ use self::http::{Answer, Client};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkit");
 /// Far more than anything here takes, on however busy a machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server under test. Killed when it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: TempDir,
-    pub listen: SocketAddr,
-    pub admin: SocketAddr,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// The first key, if this start made one.
-    pub first_key: Option<String>,
+    pub(crate) first_key: Option<String>,
     /// All of standard output until the server was ready.
-    pub greeting: String,
+    pub(crate) greeting: String,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
 }
@@ -41,12 +41,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on free ports of the loopback, with a store of its own.
     /// `server` are lines for the section of that name, `rest` is what follows.
-    pub fn start(server: &str, rest: &str) -> Self {
+    pub(crate) fn start(server: &str, rest: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), server, rest)
     }
 
     /// The same, in a folder that may hold a store.
-    pub fn start_in(folder: TempDir, server: &str, rest: &str) -> Self {
+    pub(crate) fn start_in(folder: TempDir, server: &str, rest: &str) -> Self {
         write_config(folder.path(), server, rest);
         let mut child = command(folder.path())
             .arg("serve")
@@ -95,28 +95,28 @@ impl Server {
     }
 
     /// The first key of a new store.
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         self.first_key.as_deref().unwrap()
     }
 
     /// The public part of the first key.
-    pub fn key_id(&self) -> &str {
+    pub(crate) fn key_id(&self) -> &str {
         &self.key()["tk_live_".len()..][..10]
     }
 
     /// A new connection to the server.
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.listen)
     }
 
     /// One request on a connection of its own. `head` is what follows the
     /// request line, each line ending in `\r\n`, but for `Host`.
-    pub fn ask(&self, line: &str, head: &str) -> Answer {
+    pub(crate) fn ask(&self, line: &str, head: &str) -> Answer {
         self.connect().ask(line, head)
     }
 
     /// A `GET` with the first key and other headers.
-    pub fn get(&self, path: &str, head: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str, head: &str) -> Answer {
         self.ask(
             &format!("GET {path}"),
             &format!("api-key: {}\r\n{head}", self.key()),
@@ -124,12 +124,12 @@ impl Server {
     }
 
     /// A `GET` to the admin address.
-    pub fn admin(&self, path: &str) -> Answer {
+    pub(crate) fn admin(&self, path: &str) -> Answer {
         Client::connect(self.admin).ask(&format!("GET {path}"), "")
     }
 
     /// Runs another command of the program on the same store.
-    pub fn command(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         let output = command(self.folder.path())
             .args(arguments)
             .output()
@@ -143,18 +143,18 @@ impl Server {
     }
 
     /// The same with `--json`, and what it says.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(&[arguments, &["--json"]].concat());
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Replaces the settings' file; a reload reads it.
-    pub fn rewrite_config(&self, server: &str, rest: &str) {
+    pub(crate) fn rewrite_config(&self, server: &str, rest: &str) {
         write_config(self.folder.path(), server, rest);
     }
 
     /// Sends this server, and nothing else, a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &pid])
@@ -164,7 +164,7 @@ impl Server {
     }
 
     /// Waits for the server's end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -174,29 +174,29 @@ impl Server {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "the server does not end");
-            std::thread::sleep(Duration::from_millis(5));
+            pause(Duration::from_millis(5));
         }
     }
 
     /// Ends the server in peace and hands back its folder.
-    pub fn stop(mut self) -> TempDir {
+    pub(crate) fn stop(mut self) -> TempDir {
         self.signal("TERM");
         assert!(self.wait().success());
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
     /// What was logged until now.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits for something to be logged.
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         wait_until(&format!("{text:?} is logged"), || self.log().contains(text));
     }
 
     /// The most memory that the server ever had, in KiB.
-    pub fn peak_kib(&self) -> u64 {
+    pub(crate) fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status
             .lines()
@@ -206,7 +206,7 @@ impl Server {
     }
 
     /// A number from the metrics.
-    pub fn metric(&self, series: &str) -> u64 {
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let page = self.admin("/metrics").text();
         let line = page
             .lines()
@@ -225,7 +225,7 @@ impl Drop for Server {
 }
 
 /// The program in a folder, with its settings there and none from outside.
-pub fn command(folder: &Path) -> Command {
+pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .current_dir(folder)
@@ -235,7 +235,7 @@ pub fn command(folder: &Path) -> Command {
 }
 
 /// Writes the settings of a server under test.
-pub fn write_config(folder: &Path, server: &str, rest: &str) {
+pub(crate) fn write_config(folder: &Path, server: &str, rest: &str) {
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nthreads = 2\n{server}\n\
          [store]\ndata_dir = \"data\"\n\
@@ -244,12 +244,19 @@ pub fn write_config(folder: &Path, server: &str, rest: &str) {
     std::fs::write(folder.join("tokenkit.toml"), config).unwrap();
 }
 
+/// Lets time pass: where that is what a test is about, or where another
+/// process can only be asked again.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits for something to become true.
-pub fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_true() {
         assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
     }
 }
 

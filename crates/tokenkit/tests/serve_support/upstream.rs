@@ -8,23 +8,23 @@ use super::PATIENCE;
 use super::http::Client;
 
 /// A service on a free port of the loopback. Its threads end with the test.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     /// Requests seen.
-    pub seen: Arc<AtomicUsize>,
+    pub(crate) seen: Arc<AtomicUsize>,
 }
 
 /// A request as the service got it: its head as it was sent.
-pub struct Asked {
-    pub head: String,
+pub(crate) struct Asked {
+    pub(crate) head: String,
     /// To read the body from and write the answer to.
-    pub client: Client,
+    pub(crate) client: Client,
 }
 
 impl Upstream {
     /// A service that calls `serve` for each request, one on each connection
     /// at a time; returning closes unless it says to go on.
-    pub fn start(serve: impl Fn(&mut Asked) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(serve: impl Fn(&mut Asked) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(AtomicUsize::new(0));
@@ -57,7 +57,7 @@ impl Upstream {
     }
 
     /// A service that answers with the head that it got.
-    pub fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::start(|asked| {
             let body = asked.head.clone();
             asked.answer("200 OK", "content-type: text/plain\r\n", &body);
@@ -66,11 +66,11 @@ impl Upstream {
     }
 
     /// The setting that puts it behind a server.
-    pub fn setting(&self) -> String {
+    pub(crate) fn setting(&self) -> String {
         format!("upstream = \"http://{}\"", self.address)
     }
 
-    pub fn seen(&self) -> usize {
+    pub(crate) fn seen(&self) -> usize {
         self.seen.load(Ordering::SeqCst)
     }
 }
@@ -90,12 +90,12 @@ impl Asked {
     }
 
     /// The values of a header.
-    pub fn values(&self, name: &str) -> Vec<String> {
+    pub(crate) fn values(&self, name: &str) -> Vec<String> {
         values(&self.head, name)
     }
 
     /// Answers with a text.
-    pub fn answer(&mut self, status: &str, head: &str, body: &str) {
+    pub(crate) fn answer(&mut self, status: &str, head: &str, body: &str) {
         let length = body.len();
         self.client.send(format!(
             "HTTP/1.1 {status}\r\n{head}content-length: {length}\r\n\r\n{body}"
@@ -104,7 +104,7 @@ impl Asked {
 }
 
 /// The values of a header in the text of a head.
-pub fn values(head: &str, name: &str) -> Vec<String> {
+pub(crate) fn values(head: &str, name: &str) -> Vec<String> {
     head.lines()
         .filter_map(|line| line.split_once(':'))
         .filter(|(found, _)| found.eq_ignore_ascii_case(name))
