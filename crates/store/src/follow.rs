@@ -38,7 +38,7 @@ pub enum SessionChange {
 /// It reads from its own connection and is never held up by a writer. It does
 /// not wait by itself: who calls [`Follower::poll`] every 50 ms sees a change
 /// 50 ms after its commit at the latest. A poll that finds nothing costs one
-/// read of shared memory, a few microseconds.
+/// read of shared memory, about ten microseconds.
 #[derive(Debug)]
 pub struct Follower {
     connection: Connection,

@@ -263,7 +263,7 @@ fn a_secret_that_is_missing_wrong_or_open_to_others() {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = |mode| {
-            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap()
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         mode(0o644);
         all_say("may be read by others (mode 0644): run `chmod 600 ");

@@ -11,12 +11,8 @@ use std::time::Duration;
 
 use engine::wire::Wire;
 use engine::{CidrList, OriginList, Prefix, Prefixes};
-use engine_hyper::{RouteNeeds, RouteRule};
-use http::Method;
 
-use super::nearest::nearest;
-use super::value::{Entry, Kind, SyntaxError, Value, parse_value};
-use super::values::Route;
+use super::value::{Kind, SyntaxError, Value};
 
 /// What is wrong with a value.
 #[derive(Debug)]
@@ -30,7 +26,7 @@ pub(super) struct Bad {
 }
 
 impl Bad {
-    fn new(value: &Value, wanted: impl Display) -> Self {
+    pub(super) fn new(value: &Value, wanted: impl Display) -> Self {
         Self {
             line: value.line,
             given: value.to_string(),
@@ -346,101 +342,11 @@ pub(super) const PREFIXES: Texts<Prefixes> = Texts {
     show: |list| list.iter().map(ToString::to_string).collect(),
 };
 
-/// `[[routes]]`.
-pub(super) struct Routes;
-
-/// The members of a route.
-const ROUTE: [&str; 4] = ["methods", "path", "needs_user", "cost"];
-
-impl Codec for Routes {
-    type Checked = Vec<Route>;
-
-    fn read(&self, value: &Value) -> Result<Vec<Route>, Bad> {
-        match &value.kind {
-            Kind::List(items) => items.iter().map(route).collect(),
-            _ => Err(Bad::new(value, "tables are wanted: [[routes]] for each")),
-        }
-    }
-
-    fn show(&self, routes: &Vec<Route>) -> Value {
-        let entry = |key: &str, value| Entry {
-            key: key.into(),
-            line: 0,
-            value,
-        };
-        let table = |route: &Route| {
-            let methods = route
-                .methods
-                .iter()
-                .map(|method| Value::text(method.as_str()));
-            let entries = vec![
-                entry(ROUTE[0], Kind::List(methods.collect()).into()),
-                entry(ROUTE[1], Value::text(&route.path)),
-                entry(ROUTE[2], Kind::Flag(route.needs_user).into()),
-                entry(ROUTE[3], Kind::Integer(route.cost.into()).into()),
-            ];
-            Value::from(Kind::Table(entries))
-        };
-        Kind::List(routes.iter().map(table).collect()).into()
-    }
-
-    fn of_text(&self, text: &str) -> Result<Value, SyntaxError> {
-        parse_value(text)
-    }
-}
-
-/// One route, its path and methods checked as the server will use them.
-fn route(value: &Value) -> Result<Route, Bad> {
-    let Kind::Table(entries) = &value.kind else {
-        return Err(Bad::new(value, "tables are wanted: [[routes]] for each"));
-    };
-    let mut route = Route {
-        methods: Vec::new(),
-        path: String::new(),
-        needs_user: false,
-        cost: 1,
-    };
-    const METHODS: Texts<Vec<Method>> = Texts {
-        read: |texts| {
-            let method = |text: &&str| {
-                Method::from_bytes(text.as_bytes())
-                    .map_err(|_| format!("{text:?} is no method of HTTP"))
-            };
-            texts.iter().map(method).collect()
-        },
-        show: |methods| methods.iter().map(ToString::to_string).collect(),
-    };
-    for Entry { key, line, value } in entries {
-        match key.as_str() {
-            "methods" => route.methods = METHODS.read(value)?,
-            "path" => route.path = text(value).ok_or_else(|| Bad::new(value, TEXT))?.into(),
-            "needs_user" => route.needs_user = Flag.read(value)?,
-            "cost" => route.cost = number(0..=u32::MAX).read(value)?,
-            unknown => {
-                return Err(Bad {
-                    line: *line,
-                    given: unknown.into(),
-                    wanted: format!(
-                        "a route has no such member: is {} meant?",
-                        nearest(unknown, ROUTE)
-                    ),
-                });
-            }
-        }
-    }
-    RouteRule::new(
-        route.methods.iter().cloned(),
-        &route.path,
-        RouteNeeds::default(),
-    )
-    .map_err(|error| Bad::new(value, error))?;
-    Ok(route)
-}
-
 /// What is wanted where a text stands not.
-const TEXT: &str = "a text in quotes is wanted";
+pub(super) const TEXT: &str = "a text in quotes is wanted";
 
-fn text(value: &Value) -> Option<&str> {
+/// The text of a value that is one.
+pub(super) fn text(value: &Value) -> Option<&str> {
     match &value.kind {
         Kind::Text(text) => Some(text),
         _ => None,

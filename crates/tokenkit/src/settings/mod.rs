@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 mod nearest;
+mod routes;
 mod sources;
 mod table;
 #[cfg(test)]

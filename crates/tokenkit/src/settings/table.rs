@@ -4,9 +4,10 @@
 
 use super::Settings;
 use super::codec::{
-    Address, Bad, CIDRS, Codec, Count, Flag, ORIGINS, Optional, PREFIXES, Path, Realm, Routes,
-    number, parsed, seconds,
+    Address, Bad, CIDRS, Codec, Count, Flag, ORIGINS, Optional, PREFIXES, Path, Realm, number,
+    parsed, seconds,
 };
+use super::routes::Routes;
 use super::value::{SyntaxError, Value};
 use super::values::{ForwardedHeader, LogFormat, LogLevel, Upstream};
 
