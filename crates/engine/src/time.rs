@@ -90,6 +90,7 @@ fn system_unix_s() -> u64 {
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
+#[allow(clippy::disallowed_methods, reason = "this is where the clock is read")]
 fn system_unix_s() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -121,6 +122,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the clock is compared with it")]
     fn the_system_clock_tells_the_time() {
         let wide = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
