@@ -14,7 +14,7 @@ use crate::keys::{Drawn, Keys};
 pub const SECRET: [u8; 32] = [0x5A; 32];
 /// Failures within the window that block an address: the most there is, so
 /// that a run may make many before it has to forget them.
-pub const THRESHOLD: u32 = 4095;
+pub const THRESHOLD: u32 = 4094;
 /// The window, and the length of a block, in seconds.
 pub const WINDOW_S: u32 = 300;
 /// Every key expires; in how many seconds from its making.
