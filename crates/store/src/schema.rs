@@ -4,7 +4,9 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use engine::ServerSecret;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
@@ -21,6 +23,10 @@ const VERSION: i32 = 1;
 const LEAST_SQLITE: i32 = 3_051_003;
 /// How long we wait for another writer.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long between two attempts where SQLite does not wait by itself.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Held while a file is made, see [`check_file`].
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// Slots are dense and a key keeps its own for life. Empty lists are NULL, so
 /// that loading parses JSON only where there is some. `rev` is the number of
@@ -87,7 +93,10 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     connection.busy_timeout(BUSY).map_err(sql)?;
-    let found = look(&connection, path, sql)?;
+    let found = {
+        let snapshot = connection.transaction().map_err(sql)?;
+        look(&snapshot, path, sql)?
+    };
     if found == Found::Blank && !create {
         return Err(StoreError::Missing(path.into()));
     }
@@ -110,8 +119,10 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
 
 /// Looks at the file without opening it: a process that opens and closes a
 /// database of its own behind SQLite's back drops SQLite's locks (POSIX locks
-/// belong to the process, not to the handle).
+/// belong to the process, not to the handle). Where the file has to be made, no
+/// other thread gets past here before it is closed again, for the same reason.
 fn check_file(path: &Path, create: bool) -> Result<()> {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let io = |cause: io::Error| match cause.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             StoreError::ReadOnly(path.into())
@@ -138,7 +149,8 @@ fn check_file(path: &Path, create: bool) -> Result<()> {
     }
 }
 
-/// Whose database it is.
+/// Whose database it is. To be called within a transaction: another process may
+/// be making the store, and the marks and the tables must be of one moment.
 fn look(
     connection: &Connection,
     path: &Path,
@@ -190,9 +202,9 @@ fn set_up(
     path: &Path,
     sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
 ) -> Result<()> {
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(sql)?;
+    let mode: String =
+        patiently(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
+            .map_err(sql)?;
     if mode != "wal" {
         return Err(StoreError::Io {
             path: path.into(),
@@ -206,6 +218,24 @@ fn set_up(
              PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(sql)
+}
+
+/// Repeats what found the database busy. To change the journal mode SQLite turns
+/// a read lock into a write lock, and then never waits: two that do so at once
+/// would wait for each other.
+fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let give_up = Instant::now() + BUSY;
+    loop {
+        match attempt() {
+            Err(cause)
+                if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < give_up =>
+            {
+                thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Makes the tables in one transaction: whoever starts at the same time finds

@@ -480,27 +480,30 @@ fn a_second_writer_waits_then_says_so() {
 
 #[test]
 fn many_that_start_at_once_make_one_store() {
-    let place = place();
-    let firsts: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut store = place.create();
-                    let mut writer = store.write().unwrap();
-                    let first = writer.is_first();
-                    writer.add_key(&place.key()).unwrap();
-                    writer.commit().unwrap();
-                    usize::from(first)
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
-    });
-    assert_eq!(firsts, 1);
-    assert_eq!(poll(&mut place.follower()).keys.len(), 8);
+    const THREADS: usize = 8;
+    // The moments at which one sees half of what another does are short.
+    for _ in 0..20 {
+        let place = place();
+        let start = std::sync::Barrier::new(THREADS);
+        let open = || {
+            start.wait();
+            let mut store = place.create();
+            let mut writer = store.write().unwrap();
+            let first = writer.is_first();
+            writer.add_key(&place.key()).unwrap();
+            writer.commit().unwrap();
+            usize::from(first)
+        };
+        let firsts: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(open)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(firsts, 1);
+        assert_eq!(poll(&mut place.follower()).keys.len(), THREADS);
+    }
 }
 
 #[cfg(unix)]
