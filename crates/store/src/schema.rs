@@ -5,7 +5,6 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::ServerSecret;
@@ -23,8 +22,6 @@ const VERSION: i32 = 1;
 const LEAST_SQLITE: i32 = 3_051_003;
 /// How long we wait for another writer.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long between two attempts where SQLite does not wait by itself.
-const PAUSE: Duration = Duration::from_millis(5);
 /// Held while a file is made, see [`check_file`].
 static MAKING: Mutex<()> = Mutex::new(());
 
@@ -202,9 +199,7 @@ fn set_up(
     path: &Path,
     sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
 ) -> Result<()> {
-    let mode: String =
-        patiently(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
-            .map_err(sql)?;
+    let mode = write_ahead(connection).map_err(sql)?;
     if mode != "wal" {
         return Err(StoreError::Io {
             path: path.into(),
@@ -220,20 +215,23 @@ fn set_up(
         .map_err(sql)
 }
 
-/// Repeats what found the database busy. To change the journal mode SQLite turns
-/// a read lock into a write lock, and then never waits: two that do so at once
-/// would wait for each other.
-fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+/// Sets WAL mode, and returns the mode that there is then.
+///
+/// SQLite turns a read lock into a write lock for it, and then never waits: two
+/// that do so at once would wait for each other. So what is waited for is that
+/// nobody else has a lock.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
     let give_up = Instant::now() + BUSY;
     loop {
-        match attempt() {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match mode {
             Err(cause)
                 if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && Instant::now() < give_up =>
             {
-                thread::sleep(PAUSE);
+                connection.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")?;
             }
-            done => return done,
+            mode => return mode,
         }
     }
 }
