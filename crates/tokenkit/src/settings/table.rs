@@ -115,7 +115,7 @@ rows! {
     "keys.max_keys", keys.max_keys, number(1..=268_435_456),
     "The most keys that the server holds. 64 bytes of address space are set aside\nfor each, and become memory only where there is a key.";
 
-    "failures.threshold", failures.threshold, number(1..=4095),
+    "failures.threshold", failures.threshold, number(1..=4094),
     "Attempts with a key that never existed, within the window, that block an\naddress.";
 
     "failures.window_s", failures.window_s, number(12..=86_400).multiple_of(12),
