@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use engine::ServerSecret;
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// Digits of a secret.
@@ -44,7 +45,8 @@ pub enum SecretFileError {
 }
 
 /// Makes a secret and its file. Never overwrites one: of two processes that
-/// start at once, one makes it. On return the file is on the disk.
+/// start at once, one makes it, and the other finds it whole. On return the
+/// file is on the disk.
 ///
 /// # Errors
 ///
@@ -59,18 +61,14 @@ pub fn create_secret_file(path: &Path) -> Result<ServerSecret, SecretFileError> 
     };
     let secret =
         ServerSecret::generate().map_err(|cause| SecretFileError::Random(cause.to_string()))?;
-    let mut file = private(OpenOptions::new().write(true).create_new(true))
-        .open(path)
+    // Written under another name first. Such a file is its owner's alone.
+    let mut file = NamedTempFile::with_prefix_in(".secret-", folder_of(path)).map_err(io)?;
+    file.write_all(hex(secret.expose()).as_bytes())
+        .and_then(|()| file.as_file().sync_all())
         .map_err(io)?;
-    let written = file
-        .write_all(hex(secret.expose()).as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| sync_folder(path));
-    if let Err(cause) = written {
-        // Half a secret would only be in the way of the next start.
-        let _ = fs::remove_file(path);
-        return Err(io(cause));
-    }
+    file.persist_noclobber(path)
+        .map_err(|refused| io(refused.error))?;
+    sync_folder(path).map_err(io)?;
     Ok(secret)
 }
 
@@ -106,14 +104,18 @@ pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Makes a new name in a folder last: without it a crash could forget the file.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
+/// The folder that a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// Makes a new name in a folder last: without it a crash could forget the file.
+fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
-        File::open(folder)?.sync_all()
+        File::open(folder_of(path))?.sync_all()
     } else {
         Ok(())
     }
@@ -236,6 +238,34 @@ mod tests {
         assert_eq!((text.len(), text.ends_with('\n')), (65, true));
         fs::write(&path, text.trim().to_uppercase() + "\r\n").unwrap();
         assert_eq!(read_secret_file(&path).unwrap().expose(), made.expose());
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_makes_it_and_all_find_it_whole() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("secret");
+            let start = || match create_secret_file(&path) {
+                Ok(made) => (true, made),
+                Err(SecretFileError::Exists(_)) => (false, read_secret_file(&path).unwrap()),
+                Err(error) => panic!("{error}"),
+            };
+            let found: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .collect()
+            });
+            assert_eq!(found.iter().filter(|(made, _)| *made).count(), 1);
+            assert!(
+                found
+                    .iter()
+                    .all(|(_, secret)| secret.expose() == found[0].1.expose())
+            );
+            let left = fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 1, "nothing but the secret is left");
+        }
     }
 
     #[test]
