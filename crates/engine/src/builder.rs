@@ -22,12 +22,12 @@ pub struct FailureConfig {
     /// The window, in seconds: a multiple of 12, 12 to 86,400.
     pub window_s: u32,
     /// How long an address stays blocked, in seconds, at least 1 and at least
-    /// a 1,024th of the window.
+    /// a 32,768th of the window.
     pub block_s: u32,
     /// Address blocks that are never counted nor blocked.
     pub exempt: CidrList,
     /// Addresses with failures that are kept, 1 to 2^28; the table never
-    /// grows. Rounded up to a multiple of 8; each takes 136 bytes.
+    /// grows. Rounded up to a multiple of 7; each takes 137 bytes.
     pub max_addresses: u32,
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for BuildError {
             }
             Self::Memory(_) => f.write_str(
                 "no memory for the counters: lower max_keys (64 bytes each) or \
-                 max_addresses (136 bytes each)",
+                 max_addresses (137 bytes each)",
             ),
             Self::Random(_) => f.write_str("the operating system gives no random bytes"),
         }

@@ -244,15 +244,16 @@ impl Engine {
         EngineStats {
             keys: self.keyring.len(),
             sessions: self.sessions.len(),
-            blocked_addresses: self.ledger.failures().count_blocked(self.seeds, unix_s),
+            blocked_addresses: self.ledger.failures().count_blocked(unix_s),
         }
     }
 
-    /// Frees parts of the keyring that were replaced and are no longer read.
-    /// Every change does this too; call it now and then where changes are
-    /// rare, from a thread that serves no requests.
+    /// Frees parts of the keyring and sessions that were replaced and are no
+    /// longer read. Every change does some of this; call it now and then where
+    /// changes are rare, from a thread that serves no requests.
     pub fn reclaim(&self) {
         self.keyring.reclaim();
+        self.sessions.reclaim();
     }
 
     fn hour(&self) -> Hour {

@@ -1,17 +1,18 @@
 //! One address's state and counts: 13 words that stay consistent by swaps of
 //! one word at a time (see the module above).
 
-use super::window::{BUCKETS, Window};
-use super::{Address, Recorded};
+use super::Recorded;
+use super::tag::{ERA_BITS, Era, Tag};
+use super::window::{BUCKETS, Bucket, Window};
 use crate::ledger::Line;
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// Bits of a state word, from the top: owner, generation, until.
-const OWNER_BITS: u32 = 18;
-const GENERATION_BITS: u32 = 10;
+/// Bits of a state word, from the top: era, generation, until.
+const GENERATION_BITS: u32 = 15;
 const UNTIL_BITS: u32 = 36;
 const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
+const _: () = assert!(ERA_BITS + GENERATION_BITS + UNTIL_BITS == 64);
 
 /// Bits of a bucket word, from the top: check, lap, count. Laps repeat after
 /// 2^28 windows: 102 years at the shortest.
@@ -19,60 +20,54 @@ const CHECK_BITS: u32 = 24;
 const LAP_BITS: u32 = 28;
 const COUNT_BITS: u32 = 12;
 const MAX_COUNT: u64 = (1 << COUNT_BITS) - 1;
-
-const _: () = assert!(OWNER_BITS + GENERATION_BITS + UNTIL_BITS == 64);
 const _: () = assert!(CHECK_BITS + LAP_BITS + COUNT_BITS == 64);
+const _: () = assert!(GENERATION_BITS < CHECK_BITS);
 
 /// The largest threshold: a single bucket can hold it.
 pub(crate) const MAX_THRESHOLD: u32 = MAX_COUNT as u32;
-/// As many generations as blocks could begin within one window must differ.
+/// As many blocks of one address as could begin within one window must be of
+/// different generations.
 pub(crate) const MAX_BLOCKS_PER_WINDOW: u32 = 1 << GENERATION_BITS;
 
 /// What the worth of a blocked way starts at: above any count of failures.
 const WORTH_OF_BLOCK: u64 = 1 << 40;
 
-/// Who owns a way, in which generation, and until when it is blocked.
+/// A way's era, which of the counts of that era are in force, and until when
+/// it is blocked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct State(u64);
+pub(super) struct State(u64);
 
 impl State {
-    fn new(owner: u64, generation: u64, until: u64) -> Self {
+    fn new(era: Era, generation: u64, until: u64) -> Self {
         let generation = generation & GENERATION_MASK;
-        let until = until.min(MAX_UNTIL);
-        Self(owner << (GENERATION_BITS + UNTIL_BITS) | generation << UNTIL_BITS | until)
+        Self(
+            era.bits() << (GENERATION_BITS + UNTIL_BITS)
+                | generation << UNTIL_BITS
+                | until.min(MAX_UNTIL),
+        )
     }
 
-    fn owner(self) -> u64 {
-        self.0 >> (GENERATION_BITS + UNTIL_BITS)
+    fn era(self) -> Era {
+        Era::of_bits(self.0 >> (GENERATION_BITS + UNTIL_BITS))
     }
 
     fn generation(self) -> u64 {
         self.0 >> UNTIL_BITS & GENERATION_MASK
     }
 
-    /// The end of an address's block; 0 in another's state.
-    fn until(self, address: Address) -> u64 {
-        if self.owner() == owner(address) {
-            self.0 & MAX_UNTIL
-        } else {
-            0
-        }
+    fn until(self) -> u64 {
+        self.0 & MAX_UNTIL
     }
-}
 
-/// The bits of an address that its state carries. Other bits choose the set
-/// (the upper ones) and make the check.
-fn owner(address: Address) -> u64 {
-    address.hash & ((1 << OWNER_BITS) - 1)
-}
+    fn is_blocked(self, now: u64) -> bool {
+        now < self.until()
+    }
 
-/// What a bucket word must carry, above its count, to count for an address in
-/// a generation and lap.
-fn label(address: Address, generation: u64, lap: u64) -> u64 {
-    let base = address.hash >> OWNER_BITS;
-    // Odd, so that no two generations give the same check.
-    let check = (base ^ generation.wrapping_mul(0x9E_3779)) & ((1 << CHECK_BITS) - 1);
-    check << LAP_BITS | lap & ((1 << LAP_BITS) - 1)
+    /// A new generation, in which nothing has been counted, blocked until
+    /// then.
+    fn next(self, until: u64) -> Self {
+        Self::new(self.era(), self.generation() + 1, until)
+    }
 }
 
 /// The count of a bucket word, 0 under another label.
@@ -84,16 +79,23 @@ fn count(word: u64, label: u64) -> u64 {
     }
 }
 
-/// The words of one way, in two lines.
+/// The words of one way, in two lines, as seen by whoever found it under a
+/// tag. It is the tag's address's while its state is of the tag's era.
 #[derive(Clone, Copy)]
 pub(super) struct Way<'a> {
+    tag: Tag,
     first: &'a Line,
     second: &'a Line,
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn new(first: &'a Line, second: &'a Line) -> Self {
-        Self { first, second }
+    pub(super) fn new(tag: Tag, first: &'a Line, second: &'a Line) -> Self {
+        Self { tag, first, second }
+    }
+
+    /// The tag under which it was found.
+    pub(super) fn tag(self) -> Tag {
+        self.tag
     }
 
     fn state(self) -> &'a AtomicU64 {
@@ -111,72 +113,52 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// When the address's block ends, if it is blocked at `now`.
-    pub(super) fn blocked_until(self, address: Address, now: u64) -> Option<u64> {
-        // Relaxed: the word is whole by itself, and nothing is read after it
-        // that would have to be as new.
-        let state = State(self.state().load(Ordering::Relaxed));
-        let until = state.until(address);
-        (now < until).then_some(until)
+    /// The state, if the way is still the tag's address's.
+    pub(super) fn owned_state(self) -> Option<State> {
+        // Acquire pairs with the swap in `replace`: whoever then writes a
+        // bucket of this generation does so after the generation began.
+        let state = State(self.state().load(Ordering::Acquire));
+        (state.era() == self.tag.era()).then_some(state)
     }
 
-    /// Counts a failure, and blocks if it makes the threshold; then says also
-    /// until when. `elsewhere` tells the address's failures in other ways.
-    pub(super) fn add(
-        self,
-        address: Address,
-        now: u64,
-        window: &Window,
-        elsewhere: impl Fn() -> u64,
-    ) -> (Recorded, Option<u64>) {
+    /// When the address's block ends, if it is blocked at `now`.
+    pub(super) fn blocked_until(self, now: u64) -> Option<u64> {
+        let state = self.owned_state()?;
+        state.is_blocked(now).then(|| state.until())
+    }
+
+    /// Counts a failure, and blocks the address if that makes the threshold.
+    /// `None` if the way has been given up: then nothing was counted.
+    ///
+    /// Of those that find the threshold reached, the one that begins the block
+    /// is the last to be counted; the others find the block.
+    pub(super) fn add(self, now: u64, window: &Window) -> Option<Recorded> {
         loop {
-            // Acquire pairs with the swap in `replace`: whoever then writes a
-            // bucket of this generation does so after the generation began.
-            let state = State(self.state().load(Ordering::Acquire));
-            let until = state.until(address);
-            if now < until {
-                return (Recorded::Blocked { until }, None);
+            let state = self.owned_state()?;
+            if state.is_blocked(now) {
+                let until = state.until();
+                return Some(Recorded::Blocked { until });
             }
-            let Some(mine) = self.bump(address, state, now, window) else {
+            let Some(in_bucket) = self.bump(state, now, window) else {
                 continue;
             };
-            // Two failures in different buckets, or ways: the fences order each
-            // one's swap before the other's sum, so at least one sees both.
+            // Of two failures in different buckets the one with the later
+            // stamp counts the other, unless it came first. The fence puts our
+            // count before what we read now, so that it is seen by whoever is
+            // not seen by us.
             fence(Ordering::SeqCst);
-            let sum = mine + self.sum(address, state, now, window, 1) + elsewhere();
-            if sum < window.threshold() {
-                return (Recorded::Counted, None);
-            }
-            let until = window.block_end(now).min(MAX_UNTIL);
-            let blocked = State::new(owner(address), state.generation() + 1, until);
-            // Should it fail, another failure of this generation has set the
-            // block, or the way has changed hands, which the caller notices.
-            let _ = self.replace(state, blocked);
-            return if sum > window.threshold() {
-                (Recorded::Blocked { until }, Some(until))
-            } else {
-                (Recorded::Counted, Some(until))
-            };
-        }
-    }
-
-    /// Blocks the address, unless it is for longer already.
-    pub(super) fn block(self, address: Address, until: u64) {
-        loop {
-            // Acquire: as in `add`.
-            let state = State(self.state().load(Ordering::Acquire));
-            let blocked = State::new(owner(address), state.generation() + 1, until);
-            if state.until(address) >= until || self.replace(state, blocked) {
-                return;
+            let sum = in_bucket + self.sum(state, window.older(now));
+            if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
+                return Some(Recorded::Counted);
             }
         }
     }
 
     /// Adds one to the current bucket; the bucket's new count, or `None` where
     /// the state has changed and nothing was added.
-    fn bump(self, address: Address, state: State, now: u64, window: &Window) -> Option<u64> {
+    fn bump(self, state: State, now: u64, window: &Window) -> Option<u64> {
         let current = window.current(now);
-        let label = label(address, state.generation(), current.lap);
+        let label = self.label(state, current.lap);
         let word = self.bucket(current.at);
         // Acquire pairs with the swap below: if this is a count of a later
         // generation, the state read next is at least as new, and we leave.
@@ -184,11 +166,11 @@ impl<'a> Way<'a> {
         loop {
             // So a later generation's count is never overwritten by an earlier
             // one: had one been written since `seen` was read, the swap fails.
-            if State(self.state().load(Ordering::Acquire)) != state {
+            if self.owned_state() != Some(state) {
                 return None;
             }
             let next = (count(seen, label) + 1).min(MAX_COUNT);
-            // Release: see above. AcqRel for the failure's reload.
+            // Release: see above. Acquire for the failure's reload.
             match word.compare_exchange_weak(
                 seen,
                 label << COUNT_BITS | next,
@@ -201,49 +183,55 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// The failures that count at `now`, newest buckets first, `skip` of them
-    /// left out.
-    fn sum(self, address: Address, state: State, now: u64, window: &Window, skip: usize) -> u64 {
-        window
-            .buckets(now)
-            .skip(skip)
+    /// The failures in some buckets that count in a state.
+    fn sum(self, state: State, buckets: impl Iterator<Item = Bucket>) -> u64 {
+        buckets
             .map(|bucket| {
-                let label = label(address, state.generation(), bucket.lap);
-                // Relaxed: a word counts by its own label; `add` has a fence
-                // before it where the order matters.
-                count(self.bucket(bucket.at).load(Ordering::Relaxed), label)
+                let label = self.label(state, bucket.lap);
+                // Acquire: in this order, oldest first. A word counts by its
+                // own label.
+                count(self.bucket(bucket.at).load(Ordering::Acquire), label)
             })
             .sum()
     }
 
-    /// How much it matters to keep the address: its failures that count at
-    /// `now`, or more than any number of them where it is blocked.
-    pub(super) fn worth(self, address: Address, now: u64, window: &Window) -> u64 {
-        match self.blocked_until(address, now) {
-            Some(until) => WORTH_OF_BLOCK + until,
-            None => self.failures(address, now, window),
-        }
+    /// What a bucket word must carry, above its count, to count for the tag's
+    /// address in a state and lap.
+    fn label(self, state: State, lap: u64) -> u64 {
+        let serial = state.era().bits() << GENERATION_BITS | state.generation();
+        // Odd, so that no two generations of an era give the same check.
+        let check = self.tag.hash().bits() ^ serial.wrapping_mul(0x9E_3779);
+        (check & ((1 << CHECK_BITS) - 1)) << LAP_BITS | lap & ((1 << LAP_BITS) - 1)
     }
 
-    /// The address's failures that count at `now`.
-    pub(super) fn failures(self, address: Address, now: u64, window: &Window) -> u64 {
-        // Acquire: as in `add`.
-        let state = State(self.state().load(Ordering::Acquire));
-        self.sum(address, state, now, window, 0)
+    /// How much it matters to keep the address: its failures that count at
+    /// `now`, or more than any number of them where it is blocked.
+    pub(super) fn worth(self, state: State, now: u64, window: &Window) -> u64 {
+        if state.is_blocked(now) {
+            WORTH_OF_BLOCK + state.until()
+        } else {
+            let current = std::iter::once(window.current(now));
+            self.sum(state, window.older(now).chain(current))
+        }
     }
 
     /// Ends a block and forgets what was counted; whether there was a block.
-    pub(super) fn unblock(self, address: Address, now: u64) -> bool {
-        loop {
-            let state = State(self.state().load(Ordering::Acquire));
-            if state.until(address) <= now {
-                return false;
-            }
-            let open = State::new(owner(address), state.generation() + 1, 0);
-            if self.replace(state, open) {
+    pub(super) fn unblock(self, now: u64) -> bool {
+        while let Some(state) = self.owned_state()
+            && state.is_blocked(now)
+        {
+            if self.replace(state, state.next(0)) {
                 return true;
             }
         }
+        false
+    }
+
+    /// Takes the way from its address, if it is still in the state by which
+    /// that was judged right. All its counts are void from now on, and nobody
+    /// counts in it before a tag of the next era is written.
+    pub(super) fn give_up(self, judged: State) -> bool {
+        self.replace(judged, State::new(judged.era().next(), 0, 0))
     }
 
     fn replace(self, state: State, next: State) -> bool {

@@ -47,16 +47,14 @@ impl Window {
         }
     }
 
-    /// The current bucket at `now` and the 11 before it, newest first.
-    pub(crate) fn buckets(&self, now: u64) -> impl Iterator<Item = Bucket> {
+    /// The 11 buckets before the current one, oldest first.
+    pub(crate) fn older(&self, now: u64) -> impl Iterator<Item = Bucket> {
         let Bucket { at, lap } = self.current(now);
-        let this_lap = (0..=at).rev().map(move |at| Bucket { at, lap });
         let last_lap = lap.checked_sub(1).into_iter().flat_map(move |lap| {
-            (at + 1..BUCKETS as usize)
-                .rev()
-                .map(move |at| Bucket { at, lap })
+            let after = at + 1..BUCKETS as usize;
+            after.map(move |at| Bucket { at, lap })
         });
-        this_lap.chain(last_lap)
+        last_lap.chain((0..at).map(move |at| Bucket { at, lap }))
     }
 }
 
@@ -65,23 +63,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twelve_buckets_newest_first() {
+    fn eleven_older_buckets_oldest_first() {
         let window = Window::new(3, 300, 60);
-        let buckets: Vec<_> = window.buckets(1_790_000_024).collect();
-        assert_eq!(buckets[0], window.current(1_790_000_024));
-        assert_eq!(buckets.len(), 12);
-        let number = 1_790_000_024 / 25;
-        assert_eq!(buckets[0].at as u64, number % 12);
-        assert_eq!(buckets[0].lap, number / 12);
-        assert_eq!(buckets[11].at as u64, (number - 11) % 12);
+        let older: Vec<_> = window.older(1_790_000_024).collect();
+        assert_eq!(older.len(), 11);
+        for (bucket, before) in older.iter().zip((1..=11).rev()) {
+            assert_eq!(*bucket, window.current(1_790_000_024 - 25 * before));
+        }
     }
 
     #[test]
     fn the_first_window_is_shorter() {
         let window = Window::new(3, 12, 60);
-        assert_eq!(window.buckets(0).count(), 1);
-        assert_eq!(window.buckets(10).count(), 11);
-        assert_eq!(window.buckets(11).count(), 12);
-        assert_eq!(window.buckets(u64::MAX).count(), 12);
+        assert_eq!(window.older(0).count(), 0);
+        assert_eq!(window.older(10).count(), 10);
+        assert_eq!(window.older(11).count(), 11);
+        assert_eq!(window.older(u64::MAX).count(), 11);
     }
 }

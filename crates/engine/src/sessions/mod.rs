@@ -1,9 +1,10 @@
 //! Users' session tokens: a concurrent hash map, since sessions come and go
 //! far too often for a snapshot.
 //!
-//! A bucket is an immutable array of sessions; a change swaps in another one,
-//! and what was replaced is reclaimed through `crossbeam-epoch`. Readers and
-//! writers are lock-free.
+//! A bucket is an immutable array of sessions; a change swaps in another one.
+//! Readers are wait-free, but for a table that is finished before their eyes;
+//! writers swap without a lock, and take turns only to hand over what they
+//! replaced. That is freed by writers, when nobody reads it any more.
 //!
 //! # How it grows
 //!
@@ -15,21 +16,24 @@
 //! what the map held at some moment since the reader came.
 
 mod bucket;
+mod gate;
+mod limbo;
 mod table;
 
 use std::sync::atomic::{AtomicIsize, Ordering};
-
-use crossbeam_epoch::Guard;
 
 use crate::key::TokenDigest;
 use crate::name::Name;
 use crate::project::ProjectId;
 
 use bucket::Bucket;
-use table::{Map, Seen};
+use table::{Map, Visit};
 
 /// Sessions for each bucket, on the average, above which the map grows.
 const LOAD: usize = 2;
+
+/// Buckets that a purge goes through in one visit.
+const PURGE_STEP: usize = 1024;
 
 /// What is known of a live token.
 #[derive(Clone, Copy)]
@@ -65,27 +69,27 @@ impl Sessions {
     /// The session of a token, whether expired or not. Digests are compared in
     /// constant time.
     pub(crate) fn find(&self, digest: &TokenDigest) -> Option<Session> {
-        let guard = &reclaim::pin();
-        let bucket = self.map.read(hash(digest), guard)?;
-        bucket.find(digest).copied()
+        let visit = self.map.visit();
+        visit.read(hash(digest))?.find(digest).copied()
     }
 
-    /// Adds a session, or replaces that of the same token.
+    /// Adds a session, or replaces that of the same token. Now and then it
+    /// makes the map grow, which takes time in proportion to it.
     pub(crate) fn put(&self, session: Session) {
-        let guard = &reclaim::pin();
+        let visit = self.map.visit();
         let hash = hash(&session.digest);
-        let before = self.change(hash, guard, |seen| Some(seen.with(session)));
+        let before = change(&visit, hash, |seen| Some(seen.with(session)));
         if before.is_some_and(|before| before.find(&session.digest).is_none()) {
             // Relaxed: a count for gauges and for growing, which may be late.
             self.len.fetch_add(1, Ordering::Relaxed);
-            self.map.grow_beyond(self.len() / LOAD, guard);
+            visit.grow_beyond(self.len() / LOAD);
         }
     }
 
     /// Ends a session; whether there was one.
     pub(crate) fn end(&self, digest: &TokenDigest) -> bool {
-        let guard = &reclaim::pin();
-        let before = self.change(hash(digest), guard, |seen| {
+        let visit = self.map.visit();
+        let before = change(&visit, hash(digest), |seen| {
             seen.find(digest)
                 .is_some()
                 .then(|| seen.without(|s| s.digest == *digest))
@@ -96,45 +100,60 @@ impl Sessions {
         before.is_some()
     }
 
-    /// Drops every session that has expired at a time; how many.
+    /// Drops every session that has expired at a time, those excepted that are
+    /// put at this moment; how many.
     pub(crate) fn purge(&self, now: u64) -> usize {
-        let guard = &reclaim::pin();
         let mut purged = 0;
-        let buckets = self.map.buckets(guard);
-        for at in 0..buckets {
-            // The hash's lower bits choose the bucket, so the index is one.
-            let before = self.change(at as u64, guard, |seen| {
-                let dead = seen.sessions().any(|s| !s.is_live(now));
-                dead.then(|| seen.without(|s| !s.is_live(now)))
-            });
-            purged += before.map_or(0, |b| b.sessions().filter(|s| !s.is_live(now)).count());
+        let mut at = 0;
+        // In visits of their own, so that what is dropped can be freed between
+        // them. A map that grows meanwhile brings what was not yet looked at
+        // into buckets further on.
+        loop {
+            let visit = self.map.visit();
+            let buckets = visit.buckets();
+            let end = buckets.min(at + PURGE_STEP);
+            for bucket in at..end {
+                // The hash's lower bits choose the bucket: the index is one.
+                let before = change(&visit, bucket as u64, |seen| {
+                    let dead = seen.sessions().any(|s| !s.is_live(now));
+                    dead.then(|| seen.without(|s| !s.is_live(now)))
+                });
+                purged += before.map_or(0, |b| b.sessions().filter(|s| !s.is_live(now)).count());
+            }
+            at = end;
+            drop(visit);
+            self.map.reclaim();
+            if at >= buckets {
+                break;
+            }
         }
         self.len.fetch_sub(purged as isize, Ordering::Relaxed);
-        // What was dropped lies in this thread's bag; hand it on now, since
-        // the thread may not come back for long.
-        guard.flush();
         purged
+    }
+
+    /// Frees what was replaced and is no longer read.
+    pub(crate) fn reclaim(&self) {
+        self.map.reclaim();
     }
 
     /// How many sessions there are, expired ones that were not purged included.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.len.load(Ordering::Relaxed)).unwrap_or(0)
     }
+}
 
-    /// Swaps a bucket for what `next` makes of it, until that succeeds; what
-    /// was replaced, or `None` where `next` wanted no change.
-    fn change<'g>(
-        &self,
-        hash: u64,
-        guard: &'g Guard,
-        next: impl Fn(&Bucket) -> Option<Bucket>,
-    ) -> Option<Bucket> {
-        loop {
-            let seen: Seen<'_, 'g> = self.map.to_change(hash, guard);
-            let wanted = next(seen.bucket())?;
-            if let Some(replaced) = seen.replace(wanted, guard) {
-                return Some(replaced);
-            }
+/// Swaps a bucket for what `next` makes of it, until that succeeds; what was
+/// replaced, or `None` where `next` wanted no change. Lock-free.
+fn change<'v>(
+    visit: &'v Visit<'_>,
+    hash: u64,
+    next: impl Fn(&Bucket) -> Option<Bucket>,
+) -> Option<&'v Bucket> {
+    loop {
+        let seen = visit.to_change(hash);
+        let wanted = next(seen.bucket())?;
+        if let Some(replaced) = seen.replace(wanted) {
+            return Some(replaced);
         }
     }
 }
@@ -147,27 +166,6 @@ fn hash(digest: &TokenDigest) -> u64 {
         .split_first_chunk::<8>()
         .unwrap_or((&[0; 8], &[]));
     u64::from_le_bytes(*first)
-}
-
-/// Pins through a collector of our own, so that no decision ever runs what
-/// other users of `crossbeam-epoch` in the process have left to be freed.
-mod reclaim {
-    use std::sync::LazyLock;
-
-    use crossbeam_epoch::{Collector, Guard, LocalHandle};
-
-    static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
-
-    thread_local! {
-        static HANDLE: LocalHandle = COLLECTOR.register();
-    }
-
-    pub(super) fn pin() -> Guard {
-        // While the thread is being torn down its handle may be gone.
-        HANDLE
-            .try_with(LocalHandle::pin)
-            .unwrap_or_else(|_| COLLECTOR.register().pin())
-    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,13 +1,20 @@
 //! The map's tables: buckets behind pointers that are swapped, split and
 //! reclaimed. All of the sessions' unsafe code is here.
+//!
+//! The pointers are `crossbeam-epoch`'s, tags included. Its collector is not
+//! used: it frees what writers leave in whichever thread comes by, and a
+//! decision must not be that thread. [`Gate`] and [`Limbo`] stand in for it.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
 
 use super::bucket::Bucket;
+use super::gate::{Gate, Pass};
+use super::limbo::Limbo;
 
 /// Tag of a bucket in a new table whose share still lies in the old one.
 const UNSPLIT: usize = 1;
@@ -25,28 +32,43 @@ struct Table {
     old: Atomic<Table>,
 }
 
-/// The newest table, and through it perhaps the one before.
+/// The tables, the newest and through it perhaps the one before.
 pub(super) struct Map {
     newest: Atomic<Table>,
+    gate: Gate,
+    limbo: Limbo<Retired>,
+}
+
+/// Reads and changes a map. What it reads stays as long as it does.
+pub(super) struct Visit<'m> {
+    map: &'m Map,
+    _pass: Pass<'m>,
 }
 
 /// A bucket as it was found, to be replaced if it is still the same.
-pub(super) struct Seen<'m, 'g> {
-    place: &'m Atomic<Bucket>,
-    found: Shared<'g, Bucket>,
-    bucket: &'g Bucket,
+pub(super) struct Seen<'v> {
+    visit: &'v Visit<'v>,
+    place: &'v Atomic<Bucket>,
+    found: Shared<'v, Bucket>,
+    bucket: &'v Bucket,
+}
+
+/// What was unlinked, for good and by one thread alone; freed when dropped.
+enum Retired {
+    Bucket(Atomic<Bucket>),
+    Table(Atomic<Table>),
 }
 
 /// The empty bucket, for those that are null.
-static EMPTY: std::sync::LazyLock<Bucket> = std::sync::LazyLock::new(Bucket::default);
+static EMPTY: LazyLock<Bucket> = LazyLock::new(Bucket::default);
 
-/// What a pointer to a bucket points at.
-fn target<'g>(pointer: Shared<'g, Bucket>) -> Option<&'g Bucket> {
-    // SAFETY: a bucket is published whole (Release swaps, paired with the
-    // Acquire loads by which each `pointer` here was read), is never changed
-    // afterwards, and is handed to the collector only after it was swapped
-    // out; so it lives as long as the guard whose lifetime `'g` is.
-    unsafe { pointer.as_ref() }
+/// The guard that the pointers' methods ask for. It protects nothing: here
+/// visits do.
+fn no_guard() -> &'static Guard {
+    // SAFETY: what an unprotected guard makes unsafe is to dereference what is
+    // loaded under it, and to defer under it. Nothing is deferred here, and
+    // each dereference below says by itself why its target lives.
+    unsafe { crossbeam_epoch::unprotected() }
 }
 
 impl Table {
@@ -61,173 +83,222 @@ impl Table {
     fn place(&self, hash: u64) -> &Atomic<Bucket> {
         &self.buckets[hash as usize & (self.buckets.len() - 1)]
     }
-
-    /// The table that this one is being split from.
-    fn old<'g>(&self, guard: &'g Guard) -> Option<&'g Table> {
-        // SAFETY: `old` is set before this table is published, is handed to
-        // the collector only after it was set to null, and the guard was
-        // pinned before this load, so the table lives as long as the guard.
-        // Acquire pairs with the Release that published this table.
-        unsafe { self.old.load(Acquire, guard).as_ref() }
-    }
-
-    /// Brings the share of a bucket over from the old table.
-    fn split(&self, hash: u64, guard: &Guard) {
-        let Some(old) = self.old(guard) else {
-            // All is split; so is this bucket.
-            return;
-        };
-        // AcqRel: what is frozen is read below; and who sees it frozen sees
-        // the table that replaces it, which was published before.
-        let frozen = old.place(hash).fetch_or(FROZEN, AcqRel, guard);
-        let mask = self.buckets.len() as u64 - 1;
-        let share = target(frozen)
-            .map(|bucket| {
-                bucket.without(|session| super::hash(&session.digest) & mask != hash & mask)
-            })
-            .filter(|bucket| !bucket.is_empty());
-        let unsplit = Shared::null().with_tag(UNSPLIT);
-        // The first to swap decides; the others' shares are the same, since a
-        // frozen bucket does not change. What fails to be swapped in is freed.
-        // Release publishes the share.
-        let place = self.place(hash);
-        match share {
-            Some(share) => {
-                let _ = place.compare_exchange(unsplit, Owned::new(share), Release, Relaxed, guard);
-            }
-            None => {
-                let _ = place.compare_exchange(unsplit, Shared::null(), Release, Relaxed, guard);
-            }
-        }
-    }
 }
 
 impl Map {
     pub(super) fn new() -> Self {
         Self {
             newest: Atomic::new(Table::new(FIRST_BUCKETS, 0)),
+            gate: Gate::new(),
+            limbo: Limbo::new(),
         }
     }
 
-    fn newest<'g>(&self, guard: &'g Guard) -> &'g Table {
+    /// Begins a visit. Wait-free; allocates nothing.
+    pub(super) fn visit(&self) -> Visit<'_> {
+        Visit {
+            map: self,
+            _pass: self.gate.enter(),
+        }
+    }
+
+    /// Frees what was replaced and is no longer read.
+    pub(super) fn reclaim(&self) {
+        self.limbo.reclaim(&self.gate);
+    }
+}
+
+impl Visit<'_> {
+    fn newest(&self) -> &Table {
         // Acquire pairs with the Release that published the table.
-        let table = self.newest.load(Acquire, guard);
-        // SAFETY: `newest` is never null, and a table that was swapped out of
-        // it is handed to the collector only when it is no longer reachable;
-        // the guard was pinned before the load.
+        let table = self.map.newest.load(Acquire, no_guard());
+        // SAFETY: `newest` is never null, and a table comes into the limbo
+        // only after it was swapped out of `newest` and unlinked from the next
+        // one's `old`. This visit began before the load, so the limbo frees
+        // the table only after the visit, to which the reference is bound.
         unsafe { table.deref() }
     }
 
+    /// The table that one is being split from.
+    fn old<'v>(&'v self, table: &'v Table) -> Option<&'v Table> {
+        // Acquire pairs with the Release that published `table`.
+        let old = table.old.load(Acquire, no_guard());
+        // SAFETY: `old` is set before its table is published, and comes into
+        // the limbo only after it was set to null: as in `newest`.
+        unsafe { old.as_ref() }
+    }
+
+    /// What a pointer to a bucket, which this visit has loaded, points at.
+    fn target<'v>(&'v self, pointer: Shared<'v, Bucket>) -> Option<&'v Bucket> {
+        // SAFETY: a bucket is published whole (Release swaps, paired with the
+        // Acquire loads by which each `pointer` here was read) and never
+        // changed afterwards. It comes into the limbo only after it was
+        // swapped out, or with the table that it lies in: as in `newest`.
+        unsafe { pointer.as_ref() }
+    }
+
     /// How many buckets there are.
-    pub(super) fn buckets(&self, guard: &Guard) -> usize {
-        self.newest(guard).buckets.len()
+    pub(super) fn buckets(&self) -> usize {
+        self.newest().buckets.len()
     }
 
     /// The bucket of a hash, to be read. Wait-free but for a table that is
     /// finished between two loads, at most once for each doubling.
-    pub(super) fn read<'g>(&self, hash: u64, guard: &'g Guard) -> Option<&'g Bucket> {
-        let table = self.newest(guard);
+    pub(super) fn read(&self, hash: u64) -> Option<&Bucket> {
+        let table = self.newest();
         loop {
             // Acquire: pairs with the Release by which it was swapped in.
-            let found = table.place(hash).load(Acquire, guard);
+            let found = table.place(hash).load(Acquire, no_guard());
             if found.tag() != UNSPLIT {
-                return target(found);
+                return self.target(found);
             }
             // The old table's bucket is what the map holds, or held when it
             // was frozen, which was after we came: a reader that came later
             // would have found it split or still unfrozen.
-            if let Some(old) = table.old(guard) {
-                return target(old.place(hash).load(Acquire, guard));
+            if let Some(old) = self.old(table) {
+                return self.target(old.place(hash).load(Acquire, no_guard()));
             }
         }
     }
 
     /// The bucket of a hash, to be replaced.
-    pub(super) fn to_change<'m, 'g: 'm>(&'m self, hash: u64, guard: &'g Guard) -> Seen<'m, 'g> {
+    pub(super) fn to_change(&self, hash: u64) -> Seen<'_> {
         loop {
-            let table: &'g Table = self.newest(guard);
+            let table = self.newest();
             let place = table.place(hash);
-            let found = place.load(Acquire, guard);
+            let found = place.load(Acquire, no_guard());
             match found.tag() {
-                UNSPLIT => table.split(hash, guard),
+                UNSPLIT => self.split(table, hash),
                 // Frozen: a newer table was published before, and is loaded
                 // at the next turn.
                 FROZEN => {}
                 _ => {
-                    let bucket = target(found).unwrap_or(&EMPTY);
                     return Seen {
+                        visit: self,
                         place,
                         found,
-                        bucket,
+                        bucket: self.target(found).unwrap_or(&EMPTY),
                     };
                 }
             }
         }
     }
 
+    /// Brings the share of a bucket over from the old table.
+    fn split(&self, table: &Table, hash: u64) {
+        let Some(old) = self.old(table) else {
+            // All is split; so is this bucket.
+            return;
+        };
+        // AcqRel: what is frozen is read below; and who sees it frozen sees
+        // the table that replaces it, which was published before.
+        let frozen = old.place(hash).fetch_or(FROZEN, AcqRel, no_guard());
+        let mask = table.buckets.len() as u64 - 1;
+        let share = self
+            .target(frozen)
+            .map(|bucket| {
+                bucket.without(|session| super::hash(&session.digest) & mask != hash & mask)
+            })
+            .filter(|bucket| !bucket.is_empty());
+        // The first to swap decides; the others' shares are the same, since a
+        // frozen bucket does not change. What fails to be swapped in is freed.
+        swap(table.place(hash), Shared::null().with_tag(UNSPLIT), share);
+    }
+
     /// Puts a table with twice the buckets in front and splits into it, if
     /// there are fewer than `wanted` and no split is under way.
-    pub(super) fn grow_beyond(&self, wanted: usize, guard: &Guard) {
-        let current = self.newest.load(Acquire, guard);
-        let table = self.newest(guard);
-        if table.buckets.len() >= wanted || table.old(guard).is_some() {
+    pub(super) fn grow_beyond(&self, wanted: usize) {
+        let table = self.newest();
+        if table.buckets.len() >= wanted || self.old(table).is_some() {
             return;
         }
+        let current = Shared::from(std::ptr::from_ref(table));
         let next = Table::new(table.buckets.len() * 2, UNSPLIT);
         // Relaxed: published with the table.
         next.old.store(current, Relaxed);
         // Release publishes the table. Who loses leaves growing to the other.
         // AcqRel, so that the new table's splits come after what it replaces.
-        let Ok(next) =
-            self.newest
-                .compare_exchange(current, Owned::new(next), AcqRel, Relaxed, guard)
-        else {
+        let published = self.map.newest.compare_exchange(
+            current,
+            Owned::new(next),
+            AcqRel,
+            Relaxed,
+            no_guard(),
+        );
+        let Ok(next) = published else {
             return;
         };
-        // SAFETY: we have just published it, under our guard.
+        // SAFETY: published just now, under this visit: as in `newest`.
         let next = unsafe { next.deref() };
         for hash in 0..next.buckets.len() as u64 {
-            next.split(hash, guard);
+            self.split(next, hash);
         }
         // Release: who reads null sees every bucket split.
         next.old.store(Shared::null(), Release);
-        // SAFETY: the old table is reachable neither from `newest` nor from
-        // `old` any more; only we had it to retire, as only one thread grows a
-        // table. Its drop frees its own buckets, which the new table does not
-        // share.
-        unsafe { guard.defer_destroy(current) };
+        // The old table is reachable neither from `newest` nor from `old` any
+        // more, and only we had it to unlink: one thread grows a table.
+        self.retire(Retired::Table(Atomic::from(current)));
+    }
+
+    fn retire(&self, retired: Retired) {
+        self.map.limbo.take(&self.map.gate, retired);
     }
 }
 
-impl<'g> Seen<'_, 'g> {
+impl<'v> Seen<'v> {
     /// What was found.
-    pub(super) fn bucket(&self) -> &'g Bucket {
+    pub(super) fn bucket(&self) -> &'v Bucket {
         self.bucket
     }
 
-    /// Puts another bucket in its place; a copy of what was replaced, or
-    /// `None` where it was no longer the same.
-    pub(super) fn replace(self, next: Bucket, guard: &Guard) -> Option<Bucket> {
-        // Release publishes the bucket.
-        let swapped = if next.is_empty() {
-            self.place
-                .compare_exchange(self.found, Shared::null(), AcqRel, Relaxed, guard)
-                .is_ok()
-        } else {
-            self.place
-                .compare_exchange(self.found, Owned::new(next), AcqRel, Relaxed, guard)
-                .is_ok()
-        };
-        if !swapped {
+    /// Puts another bucket in its place; what was replaced, or `None` where it
+    /// was no longer the same.
+    pub(super) fn replace(self, next: Bucket) -> Option<&'v Bucket> {
+        let next = (!next.is_empty()).then_some(next);
+        if !swap(self.place, self.found, next) {
             return None;
         }
-        let replaced = self.bucket.clone();
         if !self.found.is_null() {
-            // SAFETY: it was swapped out just now, and by us alone; who still
-            // reads it was pinned before.
-            unsafe { guard.defer_destroy(self.found) };
+            // It was swapped out just now, and by us alone.
+            self.visit.retire(Retired::Bucket(Atomic::from(self.found)));
         }
-        Some(replaced)
+        // The visit goes on, so it stays.
+        Some(self.bucket)
+    }
+}
+
+/// Puts a bucket, or none, in the place of what was found; whether it was
+/// still the same. Release publishes the bucket.
+fn swap(place: &Atomic<Bucket>, found: Shared<'_, Bucket>, next: Option<Bucket>) -> bool {
+    let guard = no_guard();
+    match next {
+        Some(next) => place
+            .compare_exchange(found, Owned::new(next), AcqRel, Relaxed, guard)
+            .is_ok(),
+        None => place
+            .compare_exchange(found, Shared::null(), AcqRel, Relaxed, guard)
+            .is_ok(),
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        // SAFETY (both): made from what one thread has unlinked for good, and
+        // dropped by the limbo alone, when nobody who came before is left, or
+        // with the map, when nobody is; made by `Owned::new` and not null.
+        match self {
+            Self::Bucket(bucket) => {
+                let bucket = std::mem::replace(bucket, Atomic::null());
+                // SAFETY: see above.
+                drop(unsafe { bucket.into_owned() });
+            }
+            Self::Table(table) => {
+                let table = std::mem::replace(table, Atomic::null());
+                // SAFETY: see above. Its buckets are not those of the table
+                // that took its place.
+                drop(unsafe { table.into_owned() });
+            }
+        }
     }
 }
 
@@ -245,17 +316,13 @@ impl Drop for Table {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        // SAFETY: we own the map, so no guard of another thread protects
-        // anything that is still reachable from it.
-        let guard = unsafe { crossbeam_epoch::unprotected() };
-        let newest = self.newest.load(Relaxed, guard);
-        // SAFETY: as above; `newest` is never null and was made by `Owned`.
-        let newest = unsafe { newest.into_owned() };
-        let old = newest.old.load(Relaxed, guard);
-        if !old.is_null() {
-            // SAFETY: as above; a split that was never finished has not
-            // retired its old table.
-            drop(unsafe { old.into_owned() });
-        }
+        let newest = std::mem::replace(&mut self.newest, Atomic::null());
+        // SAFETY: we own the map, so there is no visit; `newest` is never null
+        // and was made by `Owned`.
+        let mut newest = unsafe { newest.into_owned() };
+        let old = std::mem::replace(&mut newest.old, Atomic::null());
+        // SAFETY: as above; where a split was never finished its old table was
+        // not retired.
+        drop(unsafe { old.try_into_owned() });
     }
 }

@@ -1,0 +1,140 @@
+//! One set: which address has which way, and how that changes.
+//!
+//! A line of 7 tags and a word that puts insertions in order: the newest
+//! insertion's tag, written there before it is written to its way. Whoever
+//! wants to insert first completes that one, in case its thread was stopped
+//! (or its process killed) between the two writes; then looks for its address;
+//! then swaps the word. That the swap succeeds shows that no tag has changed
+//! since the look: so an address never has two ways.
+
+use super::WAYS;
+use super::tag::{AddressHash, Tag};
+use super::way::{State, Way};
+use super::window::Window;
+use crate::ledger::Line;
+use crate::sync::{AtomicU64, Ordering};
+
+/// One set of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Set<'a> {
+    tags: &'a [AtomicU64],
+    newest: &'a AtomicU64,
+    ways: &'a [Line],
+}
+
+/// A way that could be given up.
+struct Candidate<'a> {
+    way: Way<'a>,
+    /// The state by which it was judged; `None` where it has no owner.
+    judged: Option<State>,
+    worth: u64,
+}
+
+impl<'a> Set<'a> {
+    pub(super) fn new(lines: &'a [Line]) -> Self {
+        let (first, ways) = lines.split_at(1);
+        let words = &first[0].0;
+        Self {
+            tags: &words[..WAYS],
+            newest: &words[WAYS],
+            ways,
+        }
+    }
+
+    /// The way of an address that it has now.
+    pub(super) fn find(self, hash: AddressHash) -> Option<Way<'a>> {
+        (0..WAYS)
+            .filter_map(|way| {
+                // Acquire pairs with `complete`: who sees the tag sees the
+                // state of its era, or of a later one.
+                let tag = Tag(self.tags[way].load(Ordering::Acquire));
+                (tag.hash() == hash).then(|| self.way(way, tag))
+            })
+            .find(|way| way.owned_state().is_some())
+    }
+
+    /// Every way, those without an owner included.
+    pub(super) fn ways(self) -> impl Iterator<Item = Way<'a>> {
+        (0..WAYS).map(move |way| {
+            // Acquire: as in `find`.
+            let tag = Tag(self.tags[way].load(Ordering::Acquire));
+            self.way(way, tag)
+        })
+    }
+
+    /// The way of an address, taken from whom it matters least to if need be.
+    /// Lock-free: each turn follows another thread's success.
+    pub(super) fn claim(self, hash: AddressHash, now: u64, window: &Window) -> Way<'a> {
+        loop {
+            // Acquire pairs with the swap below: with the newest insertion
+            // come all before it, which were complete when it was begun.
+            let newest = Tag(self.newest.load(Ordering::Acquire));
+            self.complete(newest);
+            if let Some(way) = self.find(hash) {
+                return way;
+            }
+            let found = self.least_needed(now, window);
+            // Who has seen a later insertion's tag sees here that it came: so
+            // nothing is given up that the judgement took for another's. Then
+            // swapped only if it has not been blocked or given up meanwhile.
+            if self.newest.load(Ordering::Acquire) != newest.0
+                || found
+                    .judged
+                    .is_some_and(|judged| !found.way.give_up(judged))
+            {
+                continue;
+            }
+            let mine = found.way.tag().next(hash);
+            // Release publishes the completion of the last insertion, and the
+            // giving up. Where it fails the way that was given up stays free,
+            // for the next turn or for others.
+            if self
+                .newest
+                .compare_exchange(newest.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                self.complete(mine);
+                return self.way(mine.way(), mine);
+            }
+        }
+    }
+
+    /// Writes the newest insertion's tag to its way, if nobody has.
+    fn complete(self, newest: Tag) {
+        let place = &self.tags[newest.way() % WAYS];
+        // Acquire: who finds it complete goes on to read the way's state.
+        let tag = Tag(place.load(Ordering::Acquire));
+        // A later insertion may have followed since `newest` was read: then
+        // this one is complete, whatever stands there now. The era says so,
+        // and the second look says it also where eras have wrapped.
+        if tag.era().next() == newest.era() && self.newest.load(Ordering::Acquire) == newest.0 {
+            // Release publishes the state of the new era. It fails only where
+            // another thread has completed it.
+            let _ = place.compare_exchange(tag.0, newest.0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// The way to give up: one without an owner, else one whose window has run
+    /// out, else that with the fewest failures, and a blocked one last.
+    fn least_needed(self, now: u64, window: &Window) -> Candidate<'a> {
+        let judge = |at: usize| {
+            // Acquire: as in `find`.
+            let tag = Tag::at(self.tags[at].load(Ordering::Acquire), at);
+            let way = self.way(at, tag);
+            let judged = way.owned_state();
+            let worth = judged.map_or(0, |state| 1 + way.worth(state, now, window));
+            Candidate { way, judged, worth }
+        };
+        let mut best = judge(0);
+        for other in (1..WAYS).map(judge) {
+            if other.worth < best.worth {
+                best = other;
+            }
+        }
+        best
+    }
+
+    fn way(self, at: usize, tag: Tag) -> Way<'a> {
+        Way::new(tag, &self.ways[2 * at], &self.ways[2 * at + 1])
+    }
+}

@@ -1,0 +1,76 @@
+//! Whom a way belongs to: one word.
+
+/// Bits of a tag, from the top: the address's hash, the way, the era.
+const HASH_BITS: u32 = 48;
+const WAY_BITS: u32 = 3;
+pub(super) const ERA_BITS: u32 = 13;
+const _: () = assert!(HASH_BITS + WAY_BITS + ERA_BITS == 64);
+const _: () = assert!(super::WAYS <= 1 << WAY_BITS);
+
+/// How often a way has changed hands. Wraps: what goes by it would have to
+/// stand still while one way changes hands 8,192 times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Era(u64);
+
+impl Era {
+    /// The era in the lowest bits of a word.
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self(bits & ((1 << ERA_BITS) - 1))
+    }
+
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn next(self) -> Self {
+        Self::of_bits(self.0 + 1)
+    }
+}
+
+/// An address, as its set knows it: 48 bits of a hash under secret seeds. Two
+/// addresses that agree in all of them, and in the set, count together: less
+/// than once in 10^10 insertions even in the largest table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AddressHash(u64);
+
+impl AddressHash {
+    /// From the lower bits; the upper ones choose the set. Never 0, which
+    /// marks a way that nobody has had.
+    pub(super) fn new(hash: u64) -> Self {
+        Self((hash & ((1 << HASH_BITS) - 1)).max(1))
+    }
+
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// An address in a way, for an era. No two insertions into a set have the
+/// same tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(pub(super) u64);
+
+impl Tag {
+    /// What stands in a way's place; zeroes where nobody has had it.
+    pub(super) fn at(word: u64, way: usize) -> Self {
+        Self(word | (way as u64) << ERA_BITS)
+    }
+
+    /// The next tag of the same way.
+    pub(super) fn next(self, hash: AddressHash) -> Self {
+        let kept = self.0 & (((1 << WAY_BITS) - 1) << ERA_BITS);
+        Self(hash.0 << (WAY_BITS + ERA_BITS) | kept | self.era().next().0)
+    }
+
+    pub(super) fn hash(self) -> AddressHash {
+        AddressHash(self.0 >> (WAY_BITS + ERA_BITS))
+    }
+
+    pub(super) fn way(self) -> usize {
+        (self.0 >> ERA_BITS & ((1 << WAY_BITS) - 1)) as usize
+    }
+
+    pub(super) fn era(self) -> Era {
+        Era::of_bits(self.0)
+    }
+}
