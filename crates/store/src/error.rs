@@ -49,6 +49,8 @@ pub enum StoreError {
     Locked(PathBuf),
     /// The disk is full.
     Full(PathBuf),
+    /// The file that was opened was deleted, or another put in its place.
+    Replaced(PathBuf),
     /// Filled under another server secret than the one given.
     OtherSecret(PathBuf),
     /// The file cannot be opened or made, for the reason given.
@@ -155,6 +157,12 @@ impl fmt::Display for StoreError {
             Self::Full(path) => write!(
                 f,
                 "the disk that holds {} is full: make room",
+                path.display()
+            ),
+            Self::Replaced(path) => write!(
+                f,
+                "{} was deleted or replaced while it was in use: put it back, or restart to use \
+                 what is there now",
                 path.display()
             ),
             Self::OtherSecret(path) => write!(

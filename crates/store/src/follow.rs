@@ -1,5 +1,6 @@
 //! Loading all there is, then following what changes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{KeyRecord, ServerSecret, SessionRecord, TokenDigest};
@@ -38,11 +39,17 @@ pub enum SessionChange {
 /// It reads from its own connection and is never held up by a writer. It does
 /// not wait by itself: who calls [`Follower::poll`] every 50 ms sees a change
 /// 50 ms after its commit at the latest. A poll that finds nothing costs one
-/// read of shared memory, about ten microseconds.
+/// look at the file's name and one read of shared memory, about ten
+/// microseconds.
+///
+/// It stays with the file that it opened. Once that is deleted, or another put
+/// in its place, every poll is [`StoreError::Replaced`]: whatever is changed
+/// from then on is changed elsewhere.
 #[derive(Debug)]
 pub struct Follower {
     connection: Connection,
     path: PathBuf,
+    file: FileIdentity,
     seen_rev: i64,
     /// `PRAGMA data_version` at the last look that succeeded.
     seen_version: Option<i64>,
@@ -55,6 +62,8 @@ impl Follower {
     ///
     /// As [`Store::open`](crate::Store::open).
     pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        // The identity first: of a file replaced in between the polls tell.
+        let file = FileIdentity::of(path);
         let connection = connect(path, secret, false)?;
         connection
             .execute_batch("PRAGMA query_only = ON")
@@ -62,6 +71,8 @@ impl Follower {
         Ok(Self {
             connection,
             path: path.to_path_buf(),
+            // Without one there was no file, and `connect` has said so.
+            file: file.map_err(|_| StoreError::Replaced(path.into()))?,
             seen_rev: 0,
             seen_version: None,
         })
@@ -72,13 +83,16 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// The first that `apply` returns, or the store cannot be read; the next
-    /// poll then starts from the same point again.
+    /// The first that `apply` returns, or the store cannot be read or is no
+    /// longer there; the next poll then starts from the same point again.
     pub fn poll<E: From<StoreError>>(
         &mut self,
         mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
     ) -> std::result::Result<bool, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
+        if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
+            return Err(StoreError::Replaced(self.path.clone()).into());
+        }
         let version = self
             .connection
             .pragma_query_value(None, "data_version", |row| row.get(0))
@@ -100,6 +114,25 @@ impl Follower {
         self.seen_rev = rev;
         self.seen_version = Some(version);
         Ok(changed)
+    }
+}
+
+/// Which file a path leads to: its device and number.
+#[derive(Debug, PartialEq, Eq)]
+struct FileIdentity(u64, u64);
+
+impl FileIdentity {
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self(metadata.dev(), metadata.ino()))
+    }
+
+    /// Where the system lets no open file be replaced, there is nothing to tell.
+    #[cfg(not(unix))]
+    fn of(_path: &Path) -> io::Result<Self> {
+        Ok(Self(0, 0))
     }
 }
 

@@ -8,6 +8,7 @@
 //! | make or open | [`Store::create`], [`Store::open`] |
 //! | load all, then follow changes | [`Follower::poll`]: its first call brings everything |
 //! | change | [`Store::write`], then [`Writer::commit`]: all of it or nothing |
+//! | change by many keys | [`Store::stage`], then [`Staging::change`]: others write meanwhile |
 //! | look | [`Store::key`], [`Store::each_key`], [`Store::each_session`] |
 //!
 //! What is acknowledged is on the disk (`synchronous=FULL`). One process writes
@@ -22,6 +23,7 @@ mod record;
 mod rows;
 mod schema;
 mod secret;
+mod staging;
 mod store;
 mod writer;
 
@@ -31,5 +33,6 @@ pub use record::{
     Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, StoredKey, StoredSession,
 };
 pub use secret::{SecretFileError, create_secret_file, read_secret_file};
+pub use staging::Staging;
 pub use store::{KeyFilter, Store};
 pub use writer::Writer;

@@ -6,8 +6,8 @@ use engine::{
     CidrList, KeyDigest, KeyId, KeyPolicy, KeyRecord, KeyState, Limit, Name, OriginList, Prefix,
     SessionRecord, TokenDigest,
 };
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
 
 use crate::record::{Label, StoredKey, StoredSession};
 
@@ -68,6 +68,57 @@ pub(crate) fn stored_session(row: &Row<'_>) -> Decoded<StoredSession> {
         created_at: number(row, 5, "created_at")?,
         ended: flag(row, 6, "ended")?,
     })
+}
+
+/// The text that inserts a key into a table whose rows have two numbers besides.
+macro_rules! insert_into {
+    ($table:literal, $first:literal, $second:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (",
+            $first,
+            ", ",
+            $second,
+            ", id, digest, prefix, project, hourly_limit, expires_at, state, require_origin, \
+             origins, ips, name, created_at, revoked_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        )
+    };
+}
+pub(crate) use insert_into;
+
+/// Inserts a key by a text of [`insert_into`].
+pub(crate) fn insert_key(
+    connection: &Connection,
+    insert: &str,
+    numbers: [i64; 2],
+    key: &StoredKey,
+) -> rusqlite::Result<()> {
+    let StoredKey { record, .. } = key;
+    let policy = &record.policy;
+    connection
+        .prepare_cached(insert)?
+        .execute(params![
+            numbers[0],
+            numbers[1],
+            id_column(record.id),
+            record.digest.as_bytes(),
+            key.prefix.as_str(),
+            policy.project.as_str(),
+            policy
+                .hourly_limit
+                .map(|limit| number_column(limit.units())),
+            policy.expires_at.map(number_column),
+            state_column(policy.state),
+            policy.require_origin,
+            list_column(policy.origins.iter()),
+            list_column(policy.ips.iter()),
+            key.label.as_str(),
+            number_column(key.created_at),
+            key.revoked_at.map(number_column),
+        ])
+        .map(|_| ())
 }
 
 /// A list as its column holds it: NULL where it is empty, else a JSON array.

@@ -20,8 +20,8 @@ const VERSION: i32 = 1;
 /// Before this one, WAL could lose what was acknowledged after a reset that
 /// met a checkpoint (SQLite's release notes, 3.51.3).
 const LEAST_SQLITE: i32 = 3_051_003;
-/// How long we wait for another writer.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long we wait for another writer where nothing else is said.
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// Held while a file is made, see [`check_file`].
 static MAKING: Mutex<()> = Mutex::new(());
 

@@ -1,6 +1,7 @@
 //! The store, opened: looking at keys and sessions, and where changes start.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::{KeyId, KeyState, Name, ServerSecret};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -10,7 +11,8 @@ use crate::record::{StoredKey, StoredSession};
 use crate::rows::{
     BadColumn, KEY_COLUMNS, SESSION_COLUMNS, id_column, state_column, stored_key, stored_session,
 };
-use crate::schema::connect;
+use crate::schema::{BUSY, connect};
+use crate::staging::Staging;
 use crate::writer::Writer;
 
 /// One connection to the store. Send it to another thread, but do not share
@@ -80,7 +82,46 @@ impl Store {
     ///
     /// [`StoreError::Locked`] after that wait.
     pub fn write(&mut self) -> Result<Writer<'_>> {
-        Writer::begin(&mut self.connection, &self.path)
+        self.write_within(BUSY, || {})
+    }
+
+    /// Starts a change. Waits for another writer as long as `patience` allows;
+    /// where that takes more than a second, `notice` is called once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] after that wait.
+    pub fn write_within(
+        &mut self,
+        patience: Duration,
+        notice: impl FnOnce(),
+    ) -> Result<Writer<'_>> {
+        Writer::begin(&mut self.connection, &self.path, patience, notice)
+    }
+
+    /// Starts to gather many keys for one change, during which others may
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// There is no room to gather them.
+    pub fn stage(&mut self) -> Result<Staging<'_>> {
+        Staging::begin(&mut self.connection, &self.path)
+    }
+
+    /// How many keys the store holds, whatever their state.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn keys(&self) -> Result<u64> {
+        // Slots are dense, and no key is ever removed.
+        self.connection
+            .query_row("SELECT COALESCE(MAX(slot) + 1, 0) FROM keys", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|keys| u64::try_from(keys).unwrap_or(0))
+            .map_err(|cause| StoreError::of(&self.path, cause))
     }
 
     /// A key by its id.

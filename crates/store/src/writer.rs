@@ -1,31 +1,55 @@
 //! One change of the store: everything in it, or nothing.
 
 use std::path::Path;
+use std::time::Duration;
 
 use engine::{KeyId, KeyState, TokenDigest};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use crate::error::{Result, StoreError};
 use crate::record::{SessionId, StoredKey, StoredSession};
-use crate::rows::{id_column, list_column, number_column, state_column};
+use crate::rows::{id_column, insert_into, insert_key, list_column, number_column, state_column};
+use crate::schema::BUSY;
 use crate::store::key_by_id;
+
+/// A wait that nobody needs to be told of.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A change under way. Nobody sees anything of it until [`Writer::commit`]
 /// returns, which is when it is on the disk; dropped before, it never was.
 #[derive(Debug)]
 pub struct Writer<'s> {
-    transaction: Transaction<'s>,
+    pub(crate) transaction: Transaction<'s>,
     path: &'s Path,
     rev: i64,
     next_slot: i64,
 }
 
 impl<'s> Writer<'s> {
-    pub(crate) fn begin(connection: &'s mut Connection, path: &'s Path) -> Result<Self> {
+    /// Waits for another writer as long as `patience` allows; when that takes
+    /// more than a moment, `notice` is called once.
+    pub(crate) fn begin(
+        connection: &'s mut Connection,
+        path: &'s Path,
+        patience: Duration,
+        notice: impl FnOnce(),
+    ) -> Result<Self> {
         let sql = |cause| StoreError::of(path, cause);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sql)?;
+        let connection = &*connection;
+        let begin = |wait| {
+            connection.busy_timeout(wait)?;
+            Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        };
+        let moment = MOMENT.min(patience);
+        let begun = match begin(moment) {
+            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                notice();
+                begin(patience.saturating_sub(moment))
+            }
+            begun => begun,
+        };
+        connection.busy_timeout(BUSY).map_err(sql)?;
+        let transaction = begun.map_err(sql)?;
         let rev = transaction
             .query_row("UPDATE meta SET rev = rev + 1 RETURNING rev", [], |row| {
                 row.get(0)
@@ -50,6 +74,13 @@ impl<'s> Writer<'s> {
         self.rev == 1
     }
 
+    /// How many keys the store holds with this change.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        // Slots are dense, and no key is ever removed.
+        u64::try_from(self.next_slot).unwrap_or(0)
+    }
+
     /// Adds a key.
     ///
     /// # Errors
@@ -57,48 +88,40 @@ impl<'s> Writer<'s> {
     /// [`StoreError::KeyExists`] and [`StoreError::DigestExists`]; the rest of
     /// the change stands, and may go on or be dropped.
     pub fn add_key(&mut self, key: &StoredKey) -> Result<()> {
-        let StoredKey { record, .. } = key;
-        let policy = &record.policy;
-        let inserted = self
-            .transaction
-            .prepare_cached(
-                "INSERT INTO keys (slot, id, digest, prefix, project, hourly_limit, expires_at, state, \
-                 require_origin, origins, ips, name, created_at, revoked_at, rev) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![
-                    self.next_slot,
-                    id_column(record.id),
-                    record.digest.as_bytes(),
-                    key.prefix.as_str(),
-                    policy.project.as_str(),
-                    policy.hourly_limit.map(|limit| number_column(limit.units())),
-                    policy.expires_at.map(number_column),
-                    state_column(policy.state),
-                    policy.require_origin,
-                    list_column(policy.origins.iter()),
-                    list_column(policy.ips.iter()),
-                    key.label.as_str(),
-                    number_column(key.created_at),
-                    key.revoked_at.map(number_column),
-                    self.rev,
-                ])
-            });
-        match inserted {
-            Ok(_) => {
+        let insert = insert_into!("keys", "slot", "rev");
+        let id = key.record.id;
+        match insert_key(&self.transaction, insert, [self.next_slot, self.rev], key) {
+            Ok(()) => {
                 self.next_slot += 1;
                 Ok(())
             }
             Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                match key_by_id(&self.transaction, self.path, record.id) {
-                    Ok(_) => Err(StoreError::KeyExists(record.id)),
-                    Err(StoreError::NoKey(_)) => Err(StoreError::DigestExists(record.id)),
+                match key_by_id(&self.transaction, self.path, id) {
+                    Ok(_) => Err(StoreError::KeyExists(id)),
+                    Err(StoreError::NoKey(_)) => Err(StoreError::DigestExists(id)),
                     Err(error) => Err(error),
                 }
             }
             Err(cause) => Err(self.sql(cause)),
         }
+    }
+
+    /// Adds all keys that are staged. None of them is in the store.
+    pub(crate) fn take_staged(&mut self) -> Result<()> {
+        let columns = "id, digest, prefix, project, hourly_limit, expires_at, state, \
+            require_origin, origins, ips, name, created_at, revoked_at";
+        // Some may have been taken out: the slots are numbered anew.
+        let insert = format!(
+            "INSERT INTO main.keys (slot, rev, {columns}) \
+             SELECT ?1 + row_number() OVER (ORDER BY number) - 1, ?2, {columns} \
+             FROM temp.staged ORDER BY number"
+        );
+        let taken = self
+            .transaction
+            .execute(&insert, [self.next_slot, self.rev])
+            .map_err(|cause| self.sql(cause))?;
+        self.next_slot += i64::try_from(taken).unwrap_or(i64::MAX);
+        Ok(())
     }
 
     /// Changes what `change` sets of a key's policy and label; its id, digest,

@@ -206,6 +206,30 @@ fn sessions_come_and_end() {
         .unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_moved_deleted_or_replaced_is_noticed() {
+    let place = place();
+    let mut store = place.create();
+    let mut follower = place.follower();
+    add(&mut store, &place.key());
+    let replaced = |follower: &mut Follower| {
+        matches!(
+            follower.poll(|changes| -> Result<(), StoreError> { panic!("{changes:?}") }),
+            Err(StoreError::Replaced(_))
+        )
+    };
+    let aside = place.path.with_file_name("aside");
+    std::fs::rename(&place.path, &aside).unwrap();
+    assert!(replaced(&mut follower));
+    std::fs::copy(&aside, &place.path).unwrap();
+    assert!(replaced(&mut follower), "a copy is another file");
+    std::fs::rename(&aside, &place.path).unwrap();
+    assert_eq!(poll(&mut follower).keys.len(), 1, "it is back");
+    std::fs::remove_file(&place.path).unwrap();
+    assert!(replaced(&mut follower));
+}
+
 #[test]
 fn a_failed_delivery_is_repeated() {
     let place = place();
@@ -476,6 +500,91 @@ fn a_second_writer_waits_then_says_so() {
     assert_eq!(ids(&poll(&mut place.follower())), []);
     drop(writer);
     other.write().unwrap().commit().unwrap();
+}
+
+#[test]
+fn a_writer_is_waited_for_as_long_as_is_said() {
+    use std::sync::mpsc;
+    use std::time::Duration;
+    let place = place();
+    let mut store = place.create();
+    let mut other = place.create();
+    let writer = store.write().unwrap();
+    let (noticed, notice) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || {
+            let patience = Duration::from_secs(60);
+            other
+                .write_within(patience, || noticed.send(()).unwrap())
+                .map(|_| ())
+        });
+        // It waits, says so, and comes to its turn.
+        notice.recv().unwrap();
+        drop(writer);
+        waiting.join().unwrap().unwrap();
+    });
+    assert_eq!(notice.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    let mut other = place.create();
+    let never = || panic!("nobody is waited for");
+    drop(other.write_within(Duration::from_secs(60), never).unwrap());
+}
+
+#[test]
+fn others_write_while_keys_are_staged() {
+    let place = place();
+    let mut store = place.create();
+    let mut other = place.create();
+    let here = place.key();
+    add(&mut other, &here);
+    let (one, two, three) = (place.key(), place.key(), place.key());
+    let mut staging = store.stage().unwrap();
+    staging.add(10, &one).unwrap();
+    staging.add(20, &here).unwrap();
+    staging.add(30, &two).unwrap();
+    // One that is there twice, and one that another brings meanwhile.
+    assert!(matches!(staging.add(40, &one), Err(StoreError::KeyExists(id)) if id == one.record.id));
+    let mut twin = place.key();
+    twin.record.digest = two.record.digest;
+    assert!(
+        matches!(staging.add(50, &twin), Err(StoreError::DigestExists(id)) if id == twin.record.id)
+    );
+    staging.add(60, &three).unwrap();
+    let mut late = place.key();
+    late.record.digest = three.record.digest;
+    add(&mut other, &late);
+
+    let mut follower = place.follower();
+    assert_eq!(poll(&mut follower).keys.len(), 2);
+    let mut refused = Vec::new();
+    let patience = std::time::Duration::from_secs(60);
+    let writer = staging
+        .change(patience, || {}, |mark, why| refused.push((mark, why)))
+        .unwrap();
+    assert!(
+        matches!(
+            refused[..],
+            [(20, StoreError::KeyExists(a)), (60, StoreError::DigestExists(b))]
+                if a == here.record.id && b == three.record.id
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(writer.keys(), 4);
+    assert_eq!(ids(&poll(&mut follower)), [], "nothing before its commit");
+    writer.commit().unwrap();
+    assert_eq!(ids(&poll(&mut follower)), [one.record.id, two.record.id]);
+    assert_eq!(store.keys().unwrap(), 4);
+    let found = store.key(one.record.id).unwrap();
+    assert_eq!(found.record.policy, one.record.policy);
+    assert_eq!((found.label, found.prefix), (one.label, one.prefix));
+
+    // What was staged and dropped never was, and the next starts anew.
+    let last = place.key();
+    store.stage().unwrap().add(1, &last).unwrap();
+    store.stage().unwrap().add(1, &last).unwrap();
+    let writer = store.stage().unwrap().change(patience, || {}, |_, _| {});
+    assert_eq!(writer.unwrap().keys(), 4);
+    add(&mut store, &last);
+    assert_eq!(store.keys().unwrap(), 5, "slots stay dense");
 }
 
 #[test]
