@@ -2,16 +2,17 @@
 //! this is the first start.
 
 use std::fs::DirBuilder;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use engine::{Clock, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret};
 use store::{
-    Label, SecretFileError, Store, StoreError, StoredKey, create_secret_file, read_secret_file,
+    Label, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
+    read_secret_file,
 };
 
 use crate::error::OperatorError;
-use crate::settings::{Settings, StorePaths};
+use crate::settings::{Settings, StoreSettings};
 
 /// The project of the key that a first start makes.
 const FIRST_PROJECT: &str = "default";
@@ -58,39 +59,69 @@ pub(crate) fn open_or_create(settings: &Settings) -> Result<(Store, ServerSecret
     Ok((store, secret))
 }
 
-/// Opens the store as [`open_or_create`] does and, where nothing was ever put
-/// into it, makes a first key, which is handed out this once: in the project
-/// `default`, for 1000 units an hour. Of several first starts at once one
-/// makes it.
+/// Where nothing was ever put into the store, makes a first key, which is
+/// handed out this once: in the project `default`, for 1000 units an hour. Of
+/// several first starts at once one makes it.
 ///
 /// # Errors
 ///
-/// As [`open_or_create`], or the key cannot be stored.
-pub(crate) fn first_start(
+/// The key cannot be stored.
+pub(crate) fn first_key(
     settings: &Settings,
-) -> Result<(Store, ServerSecret, Option<SecretKey>), OperatorError> {
-    let (mut store, secret) = open_or_create(settings)?;
+    store: &mut Store,
+    secret: &ServerSecret,
+) -> Result<Option<SecretKey>, OperatorError> {
     if !store.is_new().map_err(OperatorError::new)? {
-        return Ok((store, secret, None));
+        return Ok(None);
     }
     let mut policy = KeyPolicy::new(FIRST_PROJECT.parse().map_err(OperatorError::new)?);
     policy.hourly_limit = Some(Limit::try_from(FIRST_LIMIT).map_err(OperatorError::new)?);
-    let (key, stored) = mint(
-        &secret,
-        &default_prefix(settings)?,
-        policy,
-        Label::default(),
-    )?;
-    let mut writer = store.write().map_err(OperatorError::new)?;
+    let prefix = default_prefix(settings)?;
+    let (key, stored) = mint(secret, &prefix, policy, Label::default())?;
+    let mut writer = change(settings, store).map_err(OperatorError::new)?;
     // Another process may have been first in between.
-    let first = writer.is_first();
-    if first {
-        writer.add_key(&stored).map_err(OperatorError::new)?;
-        writer.commit().map_err(OperatorError::new)?;
-    } else {
-        drop(writer);
+    if !writer.is_first() {
+        return Ok(None);
     }
-    Ok((store, secret, first.then_some(key)))
+    writer.add_key(&stored).map_err(OperatorError::new)?;
+    writer.commit().map_err(OperatorError::new)?;
+    Ok(Some(key))
+}
+
+/// Starts a change of the store, which may have to wait for another's.
+///
+/// # Errors
+///
+/// [`StoreError::Locked`] after `store.lock_timeout_s`.
+pub(crate) fn change<'s>(
+    settings: &Settings,
+    store: &'s mut Store,
+) -> Result<Writer<'s>, StoreError> {
+    store.write_within(settings.store.lock_timeout, say_that_we_wait)
+}
+
+/// Says on standard error why nothing seems to happen.
+pub(crate) fn say_that_we_wait() {
+    // Gone or not, the wait goes on.
+    let _ = writeln!(
+        io::stderr(),
+        "tokenkit: another program is writing the store: waiting for it"
+    );
+}
+
+/// Refuses a number of keys that the server would not take.
+///
+/// # Errors
+///
+/// There are more than `keys.max_keys`.
+pub(crate) fn check_number(settings: &Settings, keys: u64) -> Result<(), OperatorError> {
+    let most = settings.keys.max_keys;
+    if keys <= u64::from(most) {
+        return Ok(());
+    }
+    Err(OperatorError::new(format_args!(
+        "{keys} keys are more than the {most} that the server takes: raise keys.max_keys"
+    )))
 }
 
 /// Mints a key: its secret form, and what is stored of it.
@@ -134,7 +165,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// The secret of a store that is there.
-fn existing_secret(paths: &StorePaths) -> Result<ServerSecret, OperatorError> {
+fn existing_secret(paths: &StoreSettings) -> Result<ServerSecret, OperatorError> {
     let secret_file = paths.secret_file();
     read_secret_file(&secret_file).map_err(|error| match error {
         SecretFileError::Missing(_) => OperatorError::new(format_args!(
@@ -198,8 +229,8 @@ mod tests {
     fn only_the_first_start_makes_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
-        let (store, secret, key) = first_start(&settings).unwrap();
-        let key = key.unwrap();
+        let (mut store, secret) = open_or_create(&settings).unwrap();
+        let key = first_key(&settings, &mut store, &secret).unwrap().unwrap();
         let stored = store.key(key.id()).unwrap();
         assert!(stored.record.digest == secret.digest_key(key.expose().as_bytes()));
         assert_eq!(stored.record.policy.project.as_str(), "default");
@@ -208,7 +239,9 @@ mod tests {
             Some(1000)
         );
         for _ in 0..2 {
-            assert!(first_start(&settings).unwrap().2.is_none());
+            let (mut store, secret) = open_or_create(&settings).unwrap();
+            let key = first_key(&settings, &mut store, &secret).unwrap();
+            assert!(key.is_none());
         }
     }
 
@@ -216,7 +249,11 @@ mod tests {
     fn of_many_first_starts_one_makes_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
-        let start = || first_start(&settings).unwrap().2.is_some();
+        let start = || {
+            let (mut store, secret) = open_or_create(&settings).unwrap();
+            let key = first_key(&settings, &mut store, &secret).unwrap();
+            key.is_some()
+        };
         let keys: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads

@@ -317,7 +317,15 @@ fn a_store_that_another_program_has_locked() {
     let secret = store::read_secret_file(&place.path("tokenkit-data/tokenkit.secret")).unwrap();
     let mut store = store::Store::open(&place.path("tokenkit-data/tokenkit.db"), &secret).unwrap();
     let writer = store.write().unwrap();
-    let line = place.refused(&["key", "revoke", &id]);
+    let patience = ["--set", "store.lock_timeout_s=2"];
+    let ran = place.run(&[&["key", "revoke", &id], &patience[..]].concat());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    let (first, line) = ran.err.split_once('\n').unwrap();
+    assert_eq!(
+        first,
+        "tokenkit: another program is writing the store: waiting for it"
+    );
+    assert_eq!(line.lines().count(), 1, "{line}");
     assert!(
         line.contains("is locked by another program: wait for it or end it"),
         "{line}"
@@ -329,6 +337,46 @@ fn a_store_that_another_program_has_locked() {
     );
     drop(writer);
     place.ok(&["key", "revoke", &id]);
+}
+
+#[test]
+fn more_keys_than_the_server_takes() {
+    let place = Place::new();
+    place.key();
+    place.write("small.toml", "[keys]\nmax_keys = 2\n");
+    let rows = |n: usize| {
+        let mut text = String::from("key,project\n");
+        for _ in 0..n {
+            let key = engine::SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
+            text.push_str(&format!("{},p1\n", key.expose()));
+        }
+        text
+    };
+    let too_many =
+        |n| format!("{n} keys are more than the 2 that the server takes: raise keys.max_keys");
+    let config = ["--config", "small.toml"];
+    let run = |arguments: &[&str]| place.refused(&[arguments, &config[..]].concat());
+    place.write("two.csv", rows(2));
+    assert_eq!(run(&["key", "import", "two.csv"]), too_many(3));
+    // Not all is read where it can be no good.
+    place.write("many.csv", rows(100));
+    assert_eq!(run(&["key", "import", "many.csv"]), too_many(3));
+    place.write("one.csv", rows(1));
+    place.ok(&[&["key", "import", "one.csv"], &config[..]].concat());
+    assert_eq!(run(&["key", "create", "--project", "p1"]), too_many(3));
+    // The store itself takes more; then the server does not start.
+    place.ok(&["key", "import", "two.csv"]);
+    let line = run(&[
+        "serve",
+        "--set",
+        "server.listen=127.0.0.1:0",
+        "--set",
+        "server.admin_listen=127.0.0.1:0",
+    ]);
+    assert_eq!(
+        line,
+        format!("tokenkit-data/tokenkit.db is too full: {}", too_many(4))
+    );
 }
 
 #[cfg(unix)]
@@ -417,11 +465,8 @@ fn a_data_folder_that_is_a_file() {
 #[test]
 fn a_port_that_is_taken() {
     let place = Place::new();
-    let taken = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let holder = TcpListener::bind(taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
     for flag in ["--listen", "--admin-listen"] {
         let other = if flag == "--listen" {
             "--admin-listen"

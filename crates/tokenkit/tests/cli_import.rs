@@ -386,6 +386,46 @@ fn a_wrong_file_is_an_operators_error() {
 }
 
 #[test]
+fn an_import_under_way_holds_up_nobody() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+    let place = Place::new();
+    let (id, _) = place.key();
+    let imported = raw();
+    let mut import = place
+        .command(&["key", "import", "--format", "csv", "--keep-going", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut rows = import.stdin.take().unwrap();
+    write!(rows, "key,project\n{},p1\nnonsense,p1\n", imported.expose()).unwrap();
+    // What it reads is held back in pieces of a buffer's size.
+    let padding = format!("nonsense,{}\n", "p".repeat(1000));
+    rows.write_all(padding.repeat(20).as_bytes()).unwrap();
+    let mut complaints = BufReader::new(import.stderr.take().unwrap()).lines();
+    let first = complaints.next().unwrap().unwrap();
+    assert!(
+        first.contains("standard input:3: key: not a key"),
+        "{first}"
+    );
+
+    // It has begun, and its end is not written yet.
+    let quick = ["--set", "store.lock_timeout_s=1"];
+    place.ok(&[&["key", "revoke", &id], &quick[..]].concat());
+    assert_eq!(place.show(&id)["state"], "revoked");
+    let listed = place.ok(&["key", "list", "--json"]);
+    assert!(!listed.contains(&imported.id().to_string()));
+
+    drop(rows);
+    for line in complaints {
+        line.unwrap();
+    }
+    assert_eq!(import.wait().unwrap().code(), Some(1));
+    assert_eq!(place.show(&imported.id().to_string())["state"], "active");
+}
+
+#[test]
 fn of_many_bad_rows_the_first_hundred_are_shown() {
     let place = Place::new();
     place.write("keys.csv", format!("key,project\n{}", "x,p1\n".repeat(250)));

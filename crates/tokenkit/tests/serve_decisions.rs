@@ -273,6 +273,24 @@ fn a_change_by_the_command_line_is_in_force_within_100_ms() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_replaced_is_noticed_and_its_keys_stay_in_force() {
+    let server = Server::start("", "");
+    let file = server.path("data/tokenkit.db");
+    let aside = server.path("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    server.wait_for_log("was deleted or replaced while it was in use");
+    assert_eq!(server.get("/", "").status, 200);
+    assert!(server.metric("tokenkit_store_errors_total") > 0);
+    std::fs::rename(&aside, &file).unwrap();
+    server.wait_for_log("the store can be read again");
+    server.command(&["key", "revoke", server.key_id()]);
+    wait_until("the change is in force", || {
+        server.get("/", "").status == 401
+    });
+}
+
 #[test]
 fn a_session_brings_its_user_until_it_ends() {
     let server = Server::start("", "[[routes]]\npath = \"/me\"\nneeds_user = true\n");

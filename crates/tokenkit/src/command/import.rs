@@ -1,18 +1,20 @@
-//! `tokenkit key import`: keys from CSV or JSON lines, a row at a time, in one
-//! transaction. Keys are stored as digests; no message shows one.
+//! `tokenkit key import`: keys from CSV or JSON lines, a row at a time. They are
+//! gathered beside the store, where they hold up nobody else's change, and then
+//! put into it in one. Keys are stored as digests; no message shows one.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use store::{StoreError, Writer};
+use store::{Staging, StoreError};
 
 use super::progress::Progress;
 use super::rows::{Cells, Column, Reader};
 use crate::cli::{Format, KeyImport};
 use crate::error::{Failure, OperatorError, without_secrets};
-use crate::keystore::{now, open_or_create};
+use crate::keystore::{check_number, now, open_or_create, say_that_we_wait};
 use crate::settings::{Settings, nearest};
 
 /// The longest line of JSON, in bytes: far more than any key takes.
@@ -40,19 +42,39 @@ pub(super) fn run(
         now: now(),
     };
     let mut import = Import {
-        file: name(&wanted.file),
-        writer: store.write()?,
+        settings,
+        staging: store.stage()?,
         progress: Progress::new(length),
-        good: 0,
-        bad: 0,
+        tally: Tally {
+            file: name(&wanted.file),
+            good: 0,
+            bad: 0,
+        },
     };
     match format {
         Format::Csv => csv_rows(input, &reader, &mut import)?,
         Format::Jsonl => json_rows(input, &reader, &mut import)?,
     }
     let Import {
-        writer, good, bad, ..
+        staging,
+        progress,
+        mut tally,
+        ..
     } = import;
+    drop(progress);
+    let mut told = Ok(());
+    let writer = staging.change(
+        settings.store.lock_timeout,
+        say_that_we_wait,
+        |line, why| {
+            tally.good -= 1;
+            if told.is_ok() {
+                told = tally.bad(line.into(), &why);
+            }
+        },
+    )?;
+    told?;
+    let Tally { good, bad, .. } = tally;
     if bad > SHOWN {
         writeln!(io::stderr(), "tokenkit: {} more rows are bad", bad - SHOWN)?;
     }
@@ -65,6 +87,7 @@ pub(super) fn run(
         )?;
         return Ok(ExitCode::FAILURE);
     }
+    check_number(settings, writer.keys())?;
     writer.commit()?;
     writeln!(out, "Imported {good} keys.")?;
     if bad > 0 {
@@ -76,11 +99,28 @@ pub(super) fn run(
 
 /// An import under way.
 struct Import<'s> {
-    file: String,
-    writer: Writer<'s>,
+    settings: &'s Settings,
+    staging: Staging<'s>,
     progress: Progress,
+    tally: Tally,
+}
+
+/// How the rows were.
+struct Tally {
+    file: String,
     good: u64,
     bad: u64,
+}
+
+impl Tally {
+    /// Counts a bad row, and shows it if it is among the first.
+    fn bad(&mut self, line: u64, why: &dyn fmt::Display) -> io::Result<()> {
+        self.bad += 1;
+        if self.bad <= SHOWN {
+            writeln!(io::stderr(), "tokenkit: {}:{line}: {why}", self.file)?;
+        }
+        Ok(())
+    }
 }
 
 impl Import<'_> {
@@ -93,24 +133,24 @@ impl Import<'_> {
         reader: &Reader<'_>,
     ) -> Result<(), Failure> {
         self.progress.step(position);
-        let why = match cells.and_then(|cells| reader.key(&cells)) {
-            Err(why) => why,
-            Ok(key) => match self.writer.add_key(&key) {
-                Ok(()) => {
-                    self.good += 1;
-                    return Ok(());
-                }
-                Err(error @ (StoreError::KeyExists(_) | StoreError::DigestExists(_))) => {
-                    error.to_string()
-                }
-                Err(error) => return Err(error.into()),
-            },
+        let key = match cells.and_then(|cells| reader.key(&cells)) {
+            Ok(key) => key,
+            Err(why) => return Ok(self.tally.bad(line, &why)?),
         };
-        self.bad += 1;
-        if self.bad <= SHOWN {
-            writeln!(io::stderr(), "tokenkit: {}:{line}: {why}", self.file)?;
+        match self
+            .staging
+            .add(u32::try_from(line).unwrap_or(u32::MAX), &key)
+        {
+            Ok(()) => {
+                self.tally.good += 1;
+                // Said again of the whole store; here, before all is read.
+                Ok(check_number(self.settings, self.tally.good)?)
+            }
+            Err(why @ (StoreError::KeyExists(_) | StoreError::DigestExists(_))) => {
+                Ok(self.tally.bad(line, &why)?)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 }
 
@@ -175,9 +215,9 @@ fn csv_rows(
     let columns = {
         let heads = rows
             .headers()
-            .map_err(|error| unreadable(&import.file, &error))?;
+            .map_err(|error| unreadable(&import.tally.file, &error))?;
         columns(heads)
-            .map_err(|why| OperatorError::new(format_args!("{}:1: {why}", import.file)))?
+            .map_err(|why| OperatorError::new(format_args!("{}:1: {why}", import.tally.file)))?
     };
     let mut record = csv::StringRecord::new();
     loop {
@@ -192,7 +232,7 @@ fn csv_rows(
                 Ok(cells)
             }
             Err(error) => match error.kind() {
-                csv::ErrorKind::Io(_) => return Err(unreadable(&import.file, &error).into()),
+                csv::ErrorKind::Io(_) => return Err(unreadable(&import.tally.file, &error).into()),
                 csv::ErrorKind::UnequalLengths {
                     expected_len, len, ..
                 } => Err(format!(
@@ -246,7 +286,10 @@ fn json_rows(
             .take(MAX_LINE)
             .read_until(b'\n', &mut line)
             .map_err(|cause| {
-                OperatorError::new(format_args!("{} cannot be read: {cause}", import.file))
+                OperatorError::new(format_args!(
+                    "{} cannot be read: {cause}",
+                    import.tally.file
+                ))
             })?;
         if read == 0 {
             break;
@@ -255,7 +298,7 @@ fn json_rows(
         if read as u64 == MAX_LINE && !line.ends_with(b"\n") {
             return Err(OperatorError::new(format_args!(
                 "{}:{number}: the line is longer than {MAX_LINE} bytes: one JSON object a line is wanted",
-                import.file
+                import.tally.file
             ))
             .into());
         }

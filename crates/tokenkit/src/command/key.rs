@@ -12,7 +12,7 @@ use super::view::{JsonArray, KEY_HEADS, KeyView, write_json};
 use super::{export, import};
 use crate::cli::{Key, KeyCreate, KeyIds, KeyList, KeySet, State};
 use crate::error::{Failure, OperatorError};
-use crate::keystore::{default_prefix, mint, now, open, open_or_create};
+use crate::keystore::{change, check_number, default_prefix, mint, now, open, open_or_create};
 use crate::settings::Settings;
 
 /// Runs a command about keys.
@@ -76,8 +76,9 @@ fn create(settings: &Settings, wanted: &KeyCreate, out: &mut dyn Write) -> Resul
     };
     let (mut store, secret) = open_or_create(settings)?;
     let (key, stored) = mint(&secret, &prefix, policy, label)?;
-    let mut writer = store.write()?;
+    let mut writer = change(settings, &mut store)?;
     writer.add_key(&stored)?;
+    check_number(settings, writer.keys())?;
     writer.commit()?;
 
     let shown = if wanted.json {
@@ -169,7 +170,7 @@ fn set_state(
     let ids = read_ids(&wanted.ids)?;
     let (mut store, _) = open(settings)?;
     let now = now();
-    let mut writer = store.write()?;
+    let mut writer = change(settings, &mut store)?;
     let mut changed = Vec::with_capacity(ids.len());
     for id in ids {
         changed.push(writer.change_key(id, now, |key| key.record.policy.state = state)?);
@@ -238,7 +239,7 @@ fn set(settings: &Settings, wanted: &KeySet, out: &mut dyn Write) -> Result<(), 
         })
         .transpose()?;
     let (mut store, _) = open(settings)?;
-    let mut writer = store.write()?;
+    let mut writer = change(settings, &mut store)?;
     let changed = writer.change_key(id, now, |key| {
         let policy = &mut key.record.policy;
         policy.hourly_limit = limit.unwrap_or(policy.hourly_limit);

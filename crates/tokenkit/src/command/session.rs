@@ -10,7 +10,7 @@ use super::text_table::TextTable;
 use super::view::{JsonArray, SESSION_HEADS, SessionView, write_json};
 use crate::cli::Session;
 use crate::error::{Failure, OperatorError};
-use crate::keystore::{now, open};
+use crate::keystore::{self, now, open};
 use crate::settings::Settings;
 
 /// How long an expired session is kept for people to look at.
@@ -72,7 +72,7 @@ fn create(
         created_at: now,
         ended: false,
     };
-    let mut writer = store.write()?;
+    let mut writer = keystore::change(settings, &mut store)?;
     writer.forget_sessions(now.saturating_sub(KEEP_EXPIRED_S))?;
     writer.add_session(&stored)?;
     writer.commit()?;
@@ -104,7 +104,9 @@ fn end(settings: &Settings, which: &str, out: &mut dyn Write) -> Result<(), Fail
             .map_err(|cause| OperatorError::wrap("standard input", cause))?;
         let (mut store, secret) = open(settings)?;
         let digest = secret.digest_token(token.trim().as_bytes());
-        change(&mut store, |writer| writer.end_session_of(&digest))?;
+        change(settings, &mut store, |writer| {
+            writer.end_session_of(&digest)
+        })?;
         writeln!(out, "The session is ended.")?;
     } else {
         let id: SessionId = which.parse().map_err(|error| {
@@ -113,17 +115,18 @@ fn end(settings: &Settings, which: &str, out: &mut dyn Write) -> Result<(), Fail
             ))
         })?;
         let (mut store, _) = open(settings)?;
-        change(&mut store, |writer| writer.end_session(&id))?;
+        change(settings, &mut store, |writer| writer.end_session(&id))?;
         writeln!(out, "Session {id} is ended.")?;
     }
     Ok(())
 }
 
 fn change(
+    settings: &Settings,
     store: &mut Store,
     change: impl FnOnce(&mut store::Writer<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut writer = store.write()?;
+    let mut writer = keystore::change(settings, store)?;
     change(&mut writer)?;
     writer.commit()
 }

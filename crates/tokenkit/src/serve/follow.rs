@@ -1,7 +1,13 @@
 //! The engine kept in step with the store, by a thread of its own.
 //!
 //! A change that another process commits is in force a few dozen milliseconds
-//! later. While the store cannot be read, what is known stays in force.
+//! later. While the store cannot be read, or its file was deleted or replaced,
+//! what is known stays in force: a mishap with one file must not turn every
+//! client away. It is logged as an error, again each minute, and shows in the
+//! metrics `tokenkit_store_errors_total` and `tokenkit_store_lag_seconds`; an
+//! alert on the latter says that revocations no longer arrive. A file put in the
+//! place of the old one is taken by a restart, since keys that it does not have
+//! would have to go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -35,7 +35,6 @@ use tokio::sync::watch as flag;
 
 use self::admin::{Parts, Status};
 use self::follow::Following;
-use self::live::Live;
 use self::logging::Logging;
 use self::opening::Opened;
 use self::reload::Reload;
@@ -86,11 +85,12 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     };
     let Opened {
         engine,
+        live,
         follower,
         first_key,
     } = opened.map_err(|error| OperatorError::wrap("loading the keys failed", error))??;
 
-    let live = Arc::new(ArcSwap::from_pointee(Live::new(&settings, &engine)?));
+    let live = Arc::new(ArcSwap::from_pointee(live));
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
     let following = Following::start(follower, Arc::clone(&engine))?;

@@ -8,6 +8,7 @@ use engine::{Engine, SecretKey};
 use store::Follower;
 
 use super::follow;
+use super::live::Live;
 use crate::error::OperatorError;
 use crate::keystore;
 use crate::settings::Settings;
@@ -15,6 +16,7 @@ use crate::settings::Settings;
 /// The engine with all its keys, and what goes on from there.
 pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
+    pub(super) live: Live,
     pub(super) follower: Follower,
     /// The key that a first start has made.
     pub(super) first_key: Option<SecretKey>,
@@ -27,19 +29,29 @@ pub(super) struct Opened {
 /// The store or the secret cannot be used, or the settings do not fit an
 /// engine.
 pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
-    let (_, secret, first_key) = keystore::first_start(settings)?;
+    let (mut store, secret) = keystore::open_or_create(settings)?;
     let file = settings.store.file();
     let mut follower = Follower::open(&file, &secret).map_err(OperatorError::new)?;
-    let engine = Engine::builder(secret)
+    let engine = Engine::builder(secret.clone())
         .prefixes(settings.keys.prefixes.clone())
         .origins(settings.cors.origins.clone())
         .failures(settings.failures.clone())
         .max_keys(settings.keys.max_keys)
         .build()
         .map_err(OperatorError::new)?;
+    let engine = Arc::new(engine);
+    let live = Live::new(settings, &engine)?;
+    // The first key comes after all that settings could be wrong about: a start
+    // that fails later than this has made a key that nobody is shown.
+    let first_key = keystore::first_key(settings, &mut store, &secret)?;
+    let keys = store.keys().map_err(OperatorError::new)?;
+    keystore::check_number(settings, keys).map_err(|error| {
+        OperatorError::wrap(format_args!("{} is too full", file.display()), error)
+    })?;
     follow::load(&mut follower, &engine)?;
     Ok(Opened {
-        engine: Arc::new(engine),
+        engine,
+        live,
         follower,
         first_key,
     })

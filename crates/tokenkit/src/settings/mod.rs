@@ -29,8 +29,9 @@ pub(crate) use values::{ForwardedHeader, LogFormat, LogLevel, Route, Upstream};
 pub(crate) struct Settings {
     /// `[server]`: addresses, threads and time limits.
     pub(crate) server: Server,
-    /// `[store]`: where keys and the server secret are kept.
-    pub(crate) store: StorePaths,
+    /// `[store]`: where keys and the server secret are kept, and how they are
+    /// changed.
+    pub(crate) store: StoreSettings,
     /// `[keys]`: which keys are taken.
     pub(crate) keys: Keys,
     /// `[failures]`: how guesses are counted and addresses blocked.
@@ -107,16 +108,18 @@ impl Default for Server {
 
 /// `[store]`.
 #[derive(Clone, Debug)]
-pub(crate) struct StorePaths {
+pub(crate) struct StoreSettings {
     /// The folder of the store and the secret.
     pub(crate) data_dir: PathBuf,
     /// The database, where it is not `tokenkit.db` in the folder.
     pub(crate) file: Option<PathBuf>,
     /// The server secret, where it is not `tokenkit.secret` in the folder.
     pub(crate) secret_file: Option<PathBuf>,
+    /// How long a change waits while another program writes.
+    pub(crate) lock_timeout: Duration,
 }
 
-impl StorePaths {
+impl StoreSettings {
     /// The path of the database.
     pub(crate) fn file(&self) -> PathBuf {
         self.file
@@ -132,12 +135,13 @@ impl StorePaths {
     }
 }
 
-impl Default for StorePaths {
+impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             data_dir: "tokenkit-data".into(),
             file: None,
             secret_file: None,
+            lock_timeout: Duration::from_secs(60),
         }
     }
 }

@@ -109,6 +109,9 @@ rows! {
     "store.secret_file", store.secret_file, Optional(Path),
     "The server secret, under which all keys are digested. Empty: tokenkit.secret\nin the data folder. Back it up apart from the store: without it no key works.";
 
+    "store.lock_timeout_s", store.lock_timeout, seconds(1..=3600),
+    "Seconds that a change of keys or sessions waits while another program, such\nas an import, writes the store.";
+
     "keys.prefixes", keys.prefixes, PREFIXES,
     "The prefixes that keys may have; the first is that of new keys.";
 

@@ -9,7 +9,7 @@ pub(crate) mod upstream;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -102,6 +102,11 @@ impl Server {
     /// The public part of the first key.
     pub(crate) fn key_id(&self) -> &str {
         &self.key()["tk_live_".len()..][..10]
+    }
+
+    /// A path in the server's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A new connection to the server.
