@@ -153,6 +153,8 @@ fn what_is_no_good_request_is_refused_and_counted_nowhere() {
     );
     let answer = server.ask("GET /", &format!("host: other.test\r\n{key}"));
     assert_eq!((answer.status, answer.reason()), (400, "bad_host".into()));
+    let answer = server.ask("GET http://api.test@other.test/", &key);
+    assert_eq!((answer.status, answer.reason()), (400, "bad_host".into()));
     let mut client = server.connect();
     client.send(format!("GET / HTTP/1.1\r\n{key}\r\n"));
     assert_eq!(client.answer(false).status, 400);
@@ -227,6 +229,26 @@ fn connections_get_their_time_and_no_more() {
         server.metric("tokenkit_http_connections") == 0
     });
     assert!(idle.is_closed());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn silent_connections_are_probed() {
+    let server = Server::start("", "");
+    let client = server.connect();
+    wait_until("the connection is taken", || {
+        server.metric("tokenkit_http_connections") == 1
+    });
+    let port = client.stream.get_ref().local_addr().unwrap().port();
+    // Local address, peer, ..., and the timer: 02 is that of the probes.
+    let ends = format!(
+        ": 0100007F:{:04X} 0100007F:{port:04X} 01 ",
+        server.listen.port()
+    );
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let socket = sockets.lines().find(|line| line.contains(&ends)).unwrap();
+    let timer = socket.split_whitespace().nth(5).unwrap();
+    assert!(timer.starts_with("02:"), "{socket}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serve_support::upstream::{Upstream, values};
-use serve_support::{Server, pause, wait_until};
+use serve_support::{PATIENCE, Server, pause, wait_until};
 
 #[test]
 fn the_service_sees_who_asks_and_not_the_key() {
@@ -438,7 +438,40 @@ async fn http_2_is_spoken_by_prior_knowledge() {
     assert_eq!(values(&head, "host"), ["api.test:81"]);
     assert_eq!(values(&head, "x-forwarded-host"), ["api.test:81"]);
     assert_eq!(values(&head, "x-tokenkit-key"), [server.key_id()]);
+    let mut crumbs = request(server.key());
+    for crumb in ["a=1", "b=2", "c=3"] {
+        crumbs
+            .headers_mut()
+            .append("cookie", crumb.parse().unwrap());
+    }
+    let answer = sender.send_request(crumbs).await.unwrap();
+    let head = answer.into_body().collect().await.unwrap().to_bytes();
+    let head = String::from_utf8(head.to_vec()).unwrap();
+    assert_eq!(values(&head, "cookie"), ["a=1; b=2; c=3"]);
     let refused = sender.send_request(request("x")).await.unwrap();
     assert_eq!(refused.status(), 401);
     assert!(refused.headers().contains_key("www-authenticate"));
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_that_takes_no_answer_is_given_up() {
+    let server = Server::start("header_timeout_s = 1\nidle_timeout_s = 1", "");
+    let stream = tokio::net::TcpStream::connect(server.listen).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get("http://api.test/")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    // The head comes; for the body there is no room.
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let ended = tokio::time::timeout(PATIENCE, connection).await;
+    assert!(ended.is_ok(), "the connection is held for ever");
+    wait_until("its place is free", || {
+        server.metric("tokenkit_http_connections") == 0
+    });
 }

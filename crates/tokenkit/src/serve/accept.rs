@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::connection::{self, Http, Place};
 use super::door::Door;
+use super::keep_alive;
 use crate::error::OperatorError;
 
 /// Binds the one socket that all threads take connections from.
@@ -21,6 +22,7 @@ use crate::error::OperatorError;
 pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, OperatorError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
+        keep_alive::enable(&listener)?;
         Ok(listener)
     });
     bound.map_err(|error| {

@@ -26,6 +26,11 @@ impl Problem {
         reason: "bad_host",
         detail: "An HTTP/1.1 request has exactly one Host header.",
     };
+    pub(super) const BAD_TARGET: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        reason: "bad_host",
+        detail: "The request's target names a user before its host.",
+    };
     pub(super) const BAD_UPGRADE: Self = Self {
         status: StatusCode::BAD_GATEWAY,
         reason: "upstream_failed",
@@ -172,8 +177,9 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 10] = [
+    const ALL: [Problem; 11] = [
         Problem::BAD_HOST,
+        Problem::BAD_TARGET,
         Problem::BAD_UPGRADE,
         Problem::BROKEN_UPLOAD,
         Problem::NO_CONNECT,

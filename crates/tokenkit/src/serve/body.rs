@@ -13,7 +13,7 @@ use super::watch::InFlight;
 pub(super) struct AnswerBody {
     content: Content,
     /// Dropped with the body, at its end.
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
 }
 
 enum Content {
@@ -42,8 +42,9 @@ impl AnswerBody {
     }
 
     /// Keeps a request under way until the body ends.
-    pub(super) fn holding(mut self, in_flight: InFlight) -> Self {
-        self._in_flight = Some(in_flight);
+    pub(super) fn holding(mut self, mut in_flight: InFlight) -> Self {
+        in_flight.set_ours(false);
+        self.in_flight = Some(in_flight);
         self
     }
 }
@@ -52,7 +53,7 @@ impl From<Content> for AnswerBody {
     fn from(content: Content) -> Self {
         Self {
             content,
-            _in_flight: None,
+            in_flight: None,
         }
     }
 }
@@ -65,15 +66,21 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.content {
+        let this = &mut *self;
+        let frame = match &mut this.content {
             Content::Empty => Poll::Ready(None),
             Content::Text(text) => {
                 let text = std::mem::take(text);
-                self.content = Content::Empty;
+                this.content = Content::Empty;
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+        };
+        // It is asked for more only where the client takes more.
+        if let Some(in_flight) = &mut this.in_flight {
+            in_flight.set_ours(frame.is_pending());
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use engine_hyper::{RequestFacts, Verdict};
 use http::header::{HOST, HeaderMap};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 
 use super::access_log::Entry;
@@ -82,6 +82,9 @@ impl Door {
         }
         if has_bad_host(&request) {
             return Step::Answer(Problem::BAD_HOST.answer(method));
+        }
+        if names_a_user(request.uri()) {
+            return Step::Answer(Problem::BAD_TARGET.answer(method));
         }
         if path.starts_with(OWN_PATHS) {
             return Step::Answer(match Asker::of(path) {
@@ -185,6 +188,14 @@ impl Door {
         self.live.load().gate.render(verdict, answer.headers_mut());
         answer
     }
+}
+
+/// Whether a target has user information, which RFC 9110, section 4.2.4, would
+/// have treated as an error: it is there to have a host mistaken.
+fn names_a_user(target: &Uri) -> bool {
+    target
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
 }
 
 /// Whether it is unclear which host an HTTP/1 request is for: RFC 9112,

@@ -16,6 +16,7 @@ mod body;
 mod connection;
 mod door;
 mod follow;
+mod keep_alive;
 mod live;
 mod logging;
 mod metrics;

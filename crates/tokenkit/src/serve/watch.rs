@@ -5,7 +5,8 @@
 //! be shorter than the time that an idle connection is kept. Here the two are
 //! told apart: nothing at all or half a request head is given the header
 //! timeout, silence between requests the idle timeout, and so is a client that
-//! does not read its answer. Whatever a service does within a request is not
+//! does not take its answers: it leaves the socket full or, with HTTP/2, opens
+//! no window for any of them. Whatever a service does within a request is not
 //! limited here.
 //!
 //! Nothing is done to a timer for a request: a connection looks at what it
@@ -38,6 +39,9 @@ pub(super) struct Limits {
 pub(super) struct Watch {
     /// Requests under way; with HTTP/1.1 one at most.
     in_flight: AtomicU32,
+    /// Those of them that wait for us or for the service behind; the others
+    /// have more to send than the client takes.
+    ours: AtomicU32,
     /// Requests begun.
     begun: AtomicU32,
     /// Bytes read from the client.
@@ -58,7 +62,10 @@ pub(super) struct Watch {
 
 /// One request under way, up to the last byte of its answer.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Watch>);
+pub(super) struct InFlight {
+    watch: Arc<Watch>,
+    is_ours: bool,
+}
 
 /// What a connection is doing; a change begins a new deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +97,12 @@ impl Watch {
         self.http2.store(http2, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        let mut in_flight = InFlight {
+            watch: Arc::clone(self),
+            is_ours: false,
+        };
+        in_flight.set_ours(true);
+        in_flight
     }
 
     /// Notes bytes that came from the client.
@@ -110,7 +122,8 @@ impl Watch {
         if begun == 0 {
             Phase::Opening
         } else if self.in_flight.load(Ordering::Relaxed) > 0 {
-            if self.blocked.load(Ordering::Relaxed) {
+            let none_is_ours = self.ours.load(Ordering::Relaxed) == 0;
+            if self.blocked.load(Ordering::Relaxed) || none_is_ours {
                 Phase::Blocked(written)
             } else {
                 Phase::Serving
@@ -149,9 +162,23 @@ impl Watch {
     }
 }
 
+impl InFlight {
+    /// Says whose turn it is: ours or that of the service behind, or the
+    /// client's, to take what there is.
+    pub(super) fn set_ours(&mut self, is_ours: bool) {
+        match (self.is_ours, is_ours) {
+            (false, true) => self.watch.ours.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.watch.ours.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+        self.is_ours = is_ours;
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let watch = &self.0;
+        self.set_ours(false);
+        let watch = &self.watch;
         watch
             .read_before
             .store(watch.read.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -252,5 +279,29 @@ mod tests {
         };
         let lived = lifetime(stuck).await.unwrap();
         assert!((60..=62).contains(&lived), "{lived}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_opens_no_window_is_given_up() {
+        let mut held = Vec::new();
+        let stuck = async |watch: &Arc<Watch>| {
+            for _ in 0..3 {
+                let mut in_flight = watch.begin(true);
+                in_flight.set_ours(false);
+                held.push(in_flight);
+            }
+            pause(30).await;
+            watch.wrote(Some(10));
+        };
+        let lived = lifetime(stuck).await.unwrap();
+        assert!((90..=92).contains(&lived), "{lived}");
+        // One that waits for us is reason enough to go on.
+        let working = async |watch: &Arc<Watch>| {
+            held.push(watch.begin(true));
+            let mut in_flight = watch.begin(true);
+            in_flight.set_ours(false);
+            held.push(in_flight);
+        };
+        assert_eq!(lifetime(working).await, None);
     }
 }

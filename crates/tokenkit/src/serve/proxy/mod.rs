@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_hyper::{Gate, Verdict};
-use http::header::{EXPECT, HOST, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -29,6 +29,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use self::upload::{Late, Pulse, Upload};
 use super::answer::Problem;
 use super::body::AnswerBody;
+use super::keep_alive;
 use super::metrics::UpstreamError;
 use super::watch::Watch;
 use crate::settings::Server;
@@ -77,6 +78,9 @@ impl Proxy {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(server.connect_timeout));
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(keep_alive::IDLE));
+        connector.set_keepalive_interval(Some(keep_alive::INTERVAL));
+        connector.set_keepalive_retries(Some(keep_alive::RETRIES));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -109,6 +113,9 @@ impl Proxy {
             None => parts.headers.get(HOST).cloned(),
         };
         hop::remove(&mut parts.headers);
+        if parts.version == Version::HTTP_2 {
+            join_cookies(&mut parts.headers);
+        }
         // Our own reading of the body answers the expectation.
         parts.headers.remove(EXPECT);
         if let Some(protocol) = offered {
@@ -181,6 +188,24 @@ impl Proxy {
         let upstream = hyper::upgrade::on(&mut answer);
         tunnel::open(client, upstream, Arc::clone(watch));
         Ok(answer.map(|_| AnswerBody::empty()))
+    }
+}
+
+/// HTTP/2 has cookies apart, for its tables; before HTTP/1.1 they are one header
+/// again (RFC 9113, section 8.2.3), since some services read but the first.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if crumbs.by_ref().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    // Parts of header values make a header value.
+    if let Ok(cookies) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, cookies);
     }
 }
 
