@@ -4,11 +4,12 @@
 //! Allocates nothing, takes no lock, and cannot panic on any input. Fails
 //! closed: what cannot be looked up refuses.
 
+use crate::batch::Shown;
 use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
 use crate::failures::Recorded;
 use crate::hours::Charge;
-use crate::key::{self, KeyId};
+use crate::key::{self, KeyDigest, KeyId};
 use crate::keyring::{Record, Snapshot};
 use crate::name::Name;
 use crate::policy::KeyState;
@@ -40,12 +41,9 @@ impl Engine {
     /// Decides about a request at a given time in unix seconds, which may lie
     /// before that of an earlier call.
     pub fn decide_at(&self, request: &Request<'_>, unix_s: u64) -> Decision {
-        // Row 1: a missing key changes and looks up nothing.
-        let key = match request.api_key {
+        let key = match unless_blank(request.api_key) {
+            // Row 1: a missing key changes and looks up nothing.
             Credential::Absent => return self.keyless(request, Reason::MissingKey),
-            Credential::One(key) if is_blank(key) => {
-                return self.keyless(request, Reason::MissingKey);
-            }
             Credential::One(key) => Some(key),
             Credential::Repeated => None,
         };
@@ -57,15 +55,26 @@ impl Engine {
         let Some((key, id)) = key.and_then(|key| self.well_formed(key)) else {
             return self.failure(request, Reason::MalformedKey, unix_s);
         };
-        // Row 4.
+        // Found and asked for before the key is hashed, so that what is slow
+        // to come from memory comes meanwhile.
         let snapshot = self.keyring.snapshot(id);
+        let record = snapshot.find(id);
+        if let Some(record) = record {
+            self.expect_charge(record);
+        }
         let digest = self.secret.digest_key(key);
-        match snapshot
-            .find(id)
-            .filter(|record| *record.digest() == digest)
-        {
-            Some(record) => self.known(request, unix_s, id, record, &snapshot),
-            None => self.failure(request, Reason::UnknownKey, unix_s),
+        self.formed(request, unix_s, id, &digest, record, &snapshot)
+    }
+
+    /// What a request shows of a key.
+    pub(crate) fn shown<'r>(&self, request: &Request<'r>) -> Shown<'r> {
+        match unless_blank(request.api_key) {
+            Credential::Absent => Shown::Missing,
+            Credential::Repeated => Shown::Malformed,
+            Credential::One(key) => match self.well_formed(key) {
+                Some((key, id)) => Shown::Formed(key, id),
+                None => Shown::Malformed,
+            },
         }
     }
 
@@ -73,6 +82,38 @@ impl Engine {
     fn well_formed<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], KeyId)> {
         let (prefix, id) = key::dissect(key)?;
         self.prefixes.contains(prefix).then_some((key, id))
+    }
+
+    /// Asks for the line that charging a key writes.
+    pub(crate) fn expect_charge(&self, record: &Record) {
+        if let Some(ring) = self.ledger.ring(record.slot()) {
+            ring.expect();
+        }
+    }
+
+    /// Rows 2 and 3, for what is no key.
+    pub(crate) fn malformed(&self, request: &Request<'_>, unix_s: u64) -> Decision {
+        match self.blocked_until(request, unix_s) {
+            Some(until) => self.blocked(request, until, unix_s),
+            None => self.failure(request, Reason::MalformedKey, unix_s),
+        }
+    }
+
+    /// Rows 4 to 11, for a key of the right form. `record` is what the
+    /// snapshot has under the id.
+    pub(crate) fn formed(
+        &self,
+        request: &Request<'_>,
+        unix_s: u64,
+        id: KeyId,
+        digest: &KeyDigest,
+        record: Option<&Record>,
+        snapshot: &Snapshot,
+    ) -> Decision {
+        match record.filter(|record| record.digest() == digest) {
+            Some(record) => self.known(request, unix_s, id, record, snapshot),
+            None => self.failure(request, Reason::UnknownKey, unix_s),
+        }
     }
 
     /// Rows 5 to 11, once the key is known.
@@ -178,9 +219,8 @@ impl Engine {
 
     /// What the request's bearer token says about a key's project.
     fn bearer(&self, request: &Request<'_>, record: &Record, unix_s: u64) -> Bearer {
-        let token = match request.bearer {
+        let token = match unless_blank(request.bearer) {
             Credential::Absent => return Bearer::Absent,
-            Credential::One(token) if is_blank(token) => return Bearer::Absent,
             Credential::One(token) if token.len() <= MAX_TOKEN_LEN => token,
             Credential::One(_) | Credential::Repeated => return Bearer::Invalid,
         };
@@ -207,7 +247,7 @@ impl Engine {
         }
     }
 
-    fn blocked_until(&self, request: &Request<'_>, unix_s: u64) -> Option<u64> {
+    pub(crate) fn blocked_until(&self, request: &Request<'_>, unix_s: u64) -> Option<u64> {
         let until = self
             .ledger
             .failures()
@@ -216,7 +256,7 @@ impl Engine {
         (!self.exempt.contains(request.client)).then_some(until)
     }
 
-    fn blocked(&self, request: &Request<'_>, until: u64, unix_s: u64) -> Decision {
+    pub(crate) fn blocked(&self, request: &Request<'_>, until: u64, unix_s: u64) -> Decision {
         let wait_s = until.saturating_sub(unix_s);
         Decision {
             retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
@@ -226,7 +266,7 @@ impl Engine {
 
     /// A refusal before any key is known: only the server's own list of
     /// origins applies.
-    fn keyless(&self, request: &Request<'_>, reason: Reason) -> Decision {
+    pub(crate) fn keyless(&self, request: &Request<'_>, reason: Reason) -> Decision {
         Decision::keyless(reason, self.lists_own(request))
     }
 
@@ -237,7 +277,12 @@ impl Engine {
     }
 }
 
-/// Whether a header's value is empty or nothing but blanks.
-fn is_blank(value: &[u8]) -> bool {
-    value.iter().all(|b| matches!(b, b' ' | b'\t'))
+/// A header that holds nothing but blanks is as good as absent.
+fn unless_blank(header: Credential<'_>) -> Credential<'_> {
+    match header {
+        Credential::One(value) if value.iter().all(|b| matches!(b, b' ' | b'\t')) => {
+            Credential::Absent
+        }
+        other => other,
+    }
 }

@@ -131,6 +131,14 @@ pub struct Decision {
     pub(crate) user: Option<Name>,
 }
 
+impl Default for Decision {
+    /// A refusal, that of a missing key: to fill a slice with before
+    /// [`decide_batch`](crate::Engine::decide_batch) writes to it.
+    fn default() -> Self {
+        Self::keyless(Reason::MissingKey, false)
+    }
+}
+
 impl Decision {
     /// A refusal in which no key is known.
     pub(crate) const fn keyless(reason: Reason, allow_origin: bool) -> Self {

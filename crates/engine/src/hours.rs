@@ -9,6 +9,7 @@
 //! Lock-free: a failed swap means that another thread's succeeded.
 
 use crate::ledger::Line;
+use crate::prefetch::prefetch;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Hour;
 
@@ -56,6 +57,11 @@ pub(crate) enum Charge {
 pub(crate) struct Ring<'a>(pub(crate) &'a Line);
 
 impl<'a> Ring<'a> {
+    /// Asks for the key's line.
+    pub(crate) fn expect(self) {
+        prefetch(self.0);
+    }
+
     fn word(self, hour: Hour) -> &'a AtomicU64 {
         &self.0.0[(hour.number() % RING) as usize]
     }

@@ -24,6 +24,7 @@
 //! argument ([`Engine::decide_at`]) or one [`Clock`]. What an answer looks like
 //! over HTTP is rendered by [`wire`].
 
+mod batch;
 mod builder;
 mod decide;
 mod decision;
@@ -37,6 +38,7 @@ mod name;
 mod net;
 mod origin;
 mod policy;
+mod prefetch;
 mod project;
 mod request;
 mod sessions;

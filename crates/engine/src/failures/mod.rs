@@ -105,6 +105,12 @@ impl<'a> Failures<'a> {
         set.find(hash)?.blocked_until(now)
     }
 
+    /// Asks for the line that [`blocked_until`](Self::blocked_until) reads.
+    pub(crate) fn expect(self, seeds: Seeds, client: ClientAddr) {
+        let (set, _) = self.place(seeds, client);
+        set.expect();
+    }
+
     /// Counts a failure at `now`, and blocks the address if that makes
     /// `window.threshold`.
     pub(crate) fn record(

@@ -12,6 +12,7 @@ use super::tag::{AddressHash, Tag};
 use super::way::{State, Way};
 use super::window::Window;
 use crate::ledger::Line;
+use crate::prefetch::prefetch;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One set of the table.
@@ -39,6 +40,11 @@ impl<'a> Set<'a> {
             newest: &words[WAYS],
             ways,
         }
+    }
+
+    /// Asks for the line of tags.
+    pub(super) fn expect(self) {
+        prefetch(self.newest);
     }
 
     /// The way of an address that it has now.

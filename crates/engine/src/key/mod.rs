@@ -9,6 +9,7 @@ mod base62;
 mod digest;
 mod prefix;
 mod secret_key;
+mod wide;
 
 use std::fmt;
 use std::str::FromStr;

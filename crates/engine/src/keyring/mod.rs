@@ -112,6 +112,11 @@ impl Snapshot {
         self.shard.find(id, self.hash)
     }
 
+    /// Asks for the line in which the search for the id begins.
+    pub(crate) fn expect(&self) {
+        self.shard.expect(self.hash);
+    }
+
     /// A record's allow lists, if it has any.
     pub(crate) fn lists(&self, record: &Record) -> Option<&Lists> {
         self.shard.lists(record)

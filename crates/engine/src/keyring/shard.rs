@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::record::{Lists, Record};
 use crate::key::KeyId;
+use crate::prefetch::prefetch;
 
 /// Records for each ten places of a table that is made anew.
 const FILL_TENTHS: usize = 6;
@@ -33,6 +34,11 @@ impl Shard {
     /// The record of an id. `hash` is that of the id.
     pub(super) fn find(&self, id: KeyId, hash: u64) -> Option<&Record> {
         self.places[self.place_of(id, hash)?..].first()
+    }
+
+    /// Asks for the line in which an id's search starts.
+    pub(super) fn expect(&self, hash: u64) {
+        prefetch(&self.places[self.home(hash)]);
     }
 
     /// The lists of a record of this shard.
