@@ -66,12 +66,18 @@ impl Engine {
 
     fn decide_group(&self, requests: &[Request<'_>], decisions: &mut [Decision], unix_s: u64) {
         let mut shown = [Shown::Missing; GROUP];
+        let shown = &mut shown[..requests.len()];
         for (shown, request) in shown.iter_mut().zip(requests) {
             *shown = self.shown(request);
-            self.expect(*shown, request);
+            if !matches!(shown, Shown::Missing) {
+                self.case(request, unix_s).place.expect();
+            }
+            if let Shown::Formed(_, id) = *shown {
+                self.keyring.snapshot(id).expect();
+            }
         }
-        let digests = self.digests(&shown[..requests.len()]);
-        for shown in &shown[..requests.len()] {
+        let digests = self.digests(shown);
+        for shown in &*shown {
             if let Shown::Formed(_, id) = *shown
                 && let Some(record) = self.keyring.snapshot(id).find(id)
             {
@@ -80,19 +86,30 @@ impl Engine {
         }
         let seen = shown.iter().zip(&digests);
         for ((request, decision), (shown, digest)) in requests.iter().zip(decisions).zip(seen) {
-            *decision = match *shown {
-                Shown::Missing => self.keyless(request, Reason::MissingKey),
-                Shown::Malformed => self.malformed(request, unix_s),
-                Shown::Formed(_, id) => match self.blocked_until(request, unix_s) {
-                    Some(until) => self.blocked(request, until, unix_s),
-                    None => {
-                        let snapshot = self.keyring.snapshot(id);
-                        let record = snapshot.find(id);
-                        self.formed(request, unix_s, id, digest, record, &snapshot)
-                    }
-                },
-            };
+            *decision = self.decide_shown(request, *shown, digest, unix_s);
         }
+    }
+
+    /// Decides about a request of whose key all is known that can be.
+    fn decide_shown(
+        &self,
+        request: &Request<'_>,
+        shown: Shown<'_>,
+        digest: &KeyDigest,
+        unix_s: u64,
+    ) -> Decision {
+        if let Shown::Missing = shown {
+            return self.keyless(request, Reason::MissingKey);
+        }
+        let case = self.case(request, unix_s);
+        if let Some(until) = self.blocked_until(&case) {
+            return self.blocked(&case, until);
+        }
+        let Shown::Formed(_, id) = shown else {
+            return self.failure(&case, Reason::MalformedKey);
+        };
+        let snapshot = self.keyring.snapshot(id);
+        self.compared(&case, id, snapshot.find(id), digest, &snapshot)
     }
 
     /// The digests of the keys of the right form, each in its request's place.
@@ -113,16 +130,5 @@ impl Engine {
             digests[*place] = KeyDigest::from_bytes(bytes);
         }
         digests
-    }
-
-    /// Asks for the lines that deciding about a request will read first.
-    fn expect(&self, shown: Shown<'_>, request: &Request<'_>) {
-        if let Shown::Missing = shown {
-            return;
-        }
-        self.ledger.failures().expect(self.seeds, request.client);
-        if let Shown::Formed(_, id) = shown {
-            self.keyring.snapshot(id).expect();
-        }
     }
 }

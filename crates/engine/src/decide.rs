@@ -7,7 +7,7 @@
 use crate::batch::Shown;
 use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
-use crate::failures::Recorded;
+use crate::failures::{Place, Recorded};
 use crate::hours::Charge;
 use crate::key::{self, KeyDigest, KeyId};
 use crate::keyring::{Record, Snapshot};
@@ -25,6 +25,13 @@ enum Bearer {
     Absent,
     Invalid,
     User(Name),
+}
+
+/// A request at a time, and where its address's failures are counted.
+pub(crate) struct Case<'a> {
+    request: &'a Request<'a>,
+    unix_s: u64,
+    pub(crate) place: Place<'a>,
 }
 
 impl Engine {
@@ -47,13 +54,14 @@ impl Engine {
             Credential::One(key) => Some(key),
             Credential::Repeated => None,
         };
+        let case = self.case(request, unix_s);
         // Row 2.
-        if let Some(until) = self.blocked_until(request, unix_s) {
-            return self.blocked(request, until, unix_s);
+        if let Some(until) = self.blocked_until(&case) {
+            return self.blocked(&case, until);
         }
         // Row 3.
         let Some((key, id)) = key.and_then(|key| self.well_formed(key)) else {
-            return self.failure(request, Reason::MalformedKey, unix_s);
+            return self.failure(&case, Reason::MalformedKey);
         };
         // Found and asked for before the key is hashed, so that what is slow
         // to come from memory comes meanwhile.
@@ -63,7 +71,17 @@ impl Engine {
             self.expect_charge(record);
         }
         let digest = self.secret.digest_key(key);
-        self.formed(request, unix_s, id, &digest, record, &snapshot)
+        self.compared(&case, id, record, &digest, &snapshot)
+    }
+
+    /// A request, with its address's place among the failures.
+    pub(crate) fn case<'a>(&'a self, request: &'a Request<'a>, unix_s: u64) -> Case<'a> {
+        let place = self.ledger.failures().place(self.seeds, request.client);
+        Case {
+            request,
+            unix_s,
+            place,
+        }
     }
 
     /// What a request shows of a key.
@@ -91,40 +109,27 @@ impl Engine {
         }
     }
 
-    /// Rows 2 and 3, for what is no key.
-    pub(crate) fn malformed(&self, request: &Request<'_>, unix_s: u64) -> Decision {
-        match self.blocked_until(request, unix_s) {
-            Some(until) => self.blocked(request, until, unix_s),
-            None => self.failure(request, Reason::MalformedKey, unix_s),
-        }
-    }
-
-    /// Rows 4 to 11, for a key of the right form. `record` is what the
-    /// snapshot has under the id.
-    pub(crate) fn formed(
+    /// Rows 4 to 11, for a key of the right form: its digest, and the record
+    /// that the snapshot has under its id.
+    pub(crate) fn compared(
         &self,
-        request: &Request<'_>,
-        unix_s: u64,
+        case: &Case<'_>,
         id: KeyId,
-        digest: &KeyDigest,
         record: Option<&Record>,
+        digest: &KeyDigest,
         snapshot: &Snapshot,
     ) -> Decision {
         match record.filter(|record| record.digest() == digest) {
-            Some(record) => self.known(request, unix_s, id, record, snapshot),
-            None => self.failure(request, Reason::UnknownKey, unix_s),
+            Some(record) => self.known(case, id, record, snapshot),
+            None => self.failure(case, Reason::UnknownKey),
         }
     }
 
     /// Rows 5 to 11, once the key is known.
-    fn known(
-        &self,
-        request: &Request<'_>,
-        unix_s: u64,
-        id: KeyId,
-        record: &Record,
-        snapshot: &Snapshot,
-    ) -> Decision {
+    fn known(&self, case: &Case<'_>, id: KeyId, record: &Record, snapshot: &Snapshot) -> Decision {
+        let Case {
+            request, unix_s, ..
+        } = *case;
         let lists = snapshot.lists(record);
         let listed = |origin| lists.is_some_and(|lists| lists.origins.lists(origin));
         let listed_by_key = request.origin.is_some_and(listed);
@@ -236,31 +241,27 @@ impl Engine {
     /// Counts a guess. The answer is `reason` for the first `threshold` of
     /// them, and that of a blocked address for those that came at the same
     /// time as the last one, but after it.
-    fn failure(&self, request: &Request<'_>, reason: Reason, unix_s: u64) -> Decision {
-        if self.exempt.contains(request.client) {
-            return self.keyless(request, reason);
+    pub(crate) fn failure(&self, case: &Case<'_>, reason: Reason) -> Decision {
+        if self.exempt.contains(case.request.client) {
+            return self.keyless(case.request, reason);
         }
-        let failures = self.ledger.failures();
-        match failures.record(self.seeds, request.client, unix_s, &self.window) {
-            Recorded::Counted => self.keyless(request, reason),
-            Recorded::Blocked { until } => self.blocked(request, until, unix_s),
+        match case.place.record(case.unix_s, &self.window) {
+            Recorded::Counted => self.keyless(case.request, reason),
+            Recorded::Blocked { until } => self.blocked(case, until),
         }
     }
 
-    pub(crate) fn blocked_until(&self, request: &Request<'_>, unix_s: u64) -> Option<u64> {
-        let until = self
-            .ledger
-            .failures()
-            .blocked_until(self.seeds, request.client, unix_s)?;
+    pub(crate) fn blocked_until(&self, case: &Case<'_>) -> Option<u64> {
+        let until = case.place.blocked_until(case.unix_s)?;
         // An address may have been exempted only after it was blocked.
-        (!self.exempt.contains(request.client)).then_some(until)
+        (!self.exempt.contains(case.request.client)).then_some(until)
     }
 
-    pub(crate) fn blocked(&self, request: &Request<'_>, until: u64, unix_s: u64) -> Decision {
-        let wait_s = until.saturating_sub(unix_s);
+    pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
+        let wait_s = until.saturating_sub(case.unix_s);
         Decision {
             retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
-            ..self.keyless(request, Reason::IpBlocked)
+            ..self.keyless(case.request, Reason::IpBlocked)
         }
     }
 

@@ -228,7 +228,8 @@ impl Engine {
     pub fn unblock(&self, ip: IpAddr, unix_s: u64) -> bool {
         self.ledger
             .failures()
-            .unblock(self.seeds, ip.into(), unix_s)
+            .place(self.seeds, ip.into())
+            .unblock(unix_s)
     }
 
     /// The name of a project that a decision of this engine names; empty for

@@ -21,12 +21,15 @@ fn table() -> Arc<Vec<Line>> {
 }
 
 fn fail(table: &[Line], ip: u32, window: &Window) -> Recorded {
-    Failures::new(table).record(SEEDS, addr(ip), NOW, window)
+    Failures::new(table)
+        .place(SEEDS, addr(ip))
+        .record(NOW, window)
 }
 
 fn blocked(table: &[Line], ip: u32) -> bool {
     Failures::new(table)
-        .blocked_until(SEEDS, addr(ip), NOW)
+        .place(SEEDS, addr(ip))
+        .blocked_until(NOW)
         .is_some()
 }
 
@@ -71,11 +74,15 @@ fn loom_two_failures_in_two_buckets() {
         fail(&table, 1, &window);
         let theirs = spawn(&table, 1, window);
         // Their stamp lies in the bucket before.
-        let mine = Failures::new(&table).record(SEEDS, addr(1), NOW + 25, &window);
+        let mine = Failures::new(&table)
+            .place(SEEDS, addr(1))
+            .record(NOW + 25, &window);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert_eq!(mine, Recorded::Counted);
         // If not yet blocked, theirs came last, and the next one sees all.
-        Failures::new(&table).record(SEEDS, addr(1), NOW + 25, &window);
+        Failures::new(&table)
+            .place(SEEDS, addr(1))
+            .record(NOW + 25, &window);
         assert!(blocked(&table, 1));
     });
 }
@@ -184,7 +191,9 @@ fn loom_a_block_is_not_given_up_for_a_guess() {
         // Way 1 is the one to give up until this failure blocks its address;
         // then it is the one whose block ends last.
         let theirs = spawn(&table, 3, window);
-        let mine = Failures::new(&table).record(SEEDS, addr(1), NOW + 1, &window);
+        let mine = Failures::new(&table)
+            .place(SEEDS, addr(1))
+            .record(NOW + 1, &window);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert_eq!(mine, Recorded::Counted);
         if blocked(&table, 1) {
@@ -202,7 +211,8 @@ fn loom_block_end_against_new_failure() {
         let window = Window::new(1, 300, 60);
         assert_eq!(fail(&table, 1, &window), Recorded::Counted);
         let theirs = table.clone();
-        let other = thread::spawn(move || Failures::new(&theirs).unblock(SEEDS, addr(1), NOW));
+        let other =
+            thread::spawn(move || Failures::new(&theirs).place(SEEDS, addr(1)).unblock(NOW));
         let mine = fail(&table, 1, &window);
         assert!(other.join().unwrap());
         // Before the unblocking it was refused, after it it counts afresh.

@@ -90,52 +90,30 @@ pub(crate) struct Failures<'a> {
     lines: &'a [Line],
 }
 
+/// One address's place in the table, whether it has failures or not.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    set: Set<'a>,
+    hash: AddressHash,
+}
+
 impl<'a> Failures<'a> {
     pub(crate) fn new(lines: &'a [Line]) -> Self {
         debug_assert!(lines.len() >= LINES_PER_SET && lines.len().is_multiple_of(LINES_PER_SET));
         Self { lines }
     }
 
-    /// When the block of an address ends, if it is blocked at `now`. One line
-    /// is read, and a second if the address has failures. A block that another
-    /// thread sets at this very moment may be missed, as if this request had
-    /// come just before.
-    pub(crate) fn blocked_until(self, seeds: Seeds, client: ClientAddr, now: u64) -> Option<u64> {
-        let (set, hash) = self.place(seeds, client);
-        set.find(hash)?.blocked_until(now)
-    }
-
-    /// Asks for the line that [`blocked_until`](Self::blocked_until) reads.
-    pub(crate) fn expect(self, seeds: Seeds, client: ClientAddr) {
-        let (set, _) = self.place(seeds, client);
-        set.expect();
-    }
-
-    /// Counts a failure at `now`, and blocks the address if that makes
-    /// `window.threshold`.
-    pub(crate) fn record(
-        self,
-        seeds: Seeds,
-        client: ClientAddr,
-        now: u64,
-        window: &Window,
-    ) -> Recorded {
-        let (set, hash) = self.place(seeds, client);
-        for _ in 0..TURNS {
-            // Again where the way was given up before the failure was counted.
-            if let Some(recorded) = set.claim(hash, now, window).add(now, window) {
-                return recorded;
-            }
+    /// The place of an address. Reads nothing.
+    pub(crate) fn place(self, seeds: Seeds, client: ClientAddr) -> Place<'a> {
+        let hash = seeds.mix(client.unit());
+        let sets = self.lines.len() / LINES_PER_SET;
+        // The upper half of the product maps the hash evenly onto the sets.
+        let set = ((u128::from(hash) * sets as u128) >> 64) as usize;
+        let lines = &self.lines[set * LINES_PER_SET..][..LINES_PER_SET];
+        Place {
+            set: Set::new(lines),
+            hash: AddressHash::new(hash),
         }
-        // It is as if the failure was counted and the way given up then.
-        Recorded::Counted
-    }
-
-    /// Ends the block of an address; whether there was one. Its count starts
-    /// again from nothing.
-    pub(crate) fn unblock(self, seeds: Seeds, client: ClientAddr, now: u64) -> bool {
-        let (set, hash) = self.place(seeds, client);
-        set.find(hash).is_some_and(|way| way.unblock(now))
     }
 
     /// How many addresses are blocked at `now`. Reads the whole table.
@@ -144,15 +122,41 @@ impl<'a> Failures<'a> {
         let ways = sets.flat_map(Set::ways);
         ways.filter(|way| way.blocked_until(now).is_some()).count()
     }
+}
 
-    /// The set of an address, and the address as its set knows it.
-    fn place(self, seeds: Seeds, client: ClientAddr) -> (Set<'a>, AddressHash) {
-        let hash = seeds.mix(client.unit());
-        let sets = self.lines.len() / LINES_PER_SET;
-        // The upper half of the product maps the hash evenly onto the sets.
-        let set = ((u128::from(hash) * sets as u128) >> 64) as usize;
-        let lines = &self.lines[set * LINES_PER_SET..][..LINES_PER_SET];
-        (Set::new(lines), AddressHash::new(hash))
+impl Place<'_> {
+    /// Asks for the line that every look at the place reads.
+    pub(crate) fn expect(self) {
+        self.set.expect();
+    }
+
+    /// When the block of the address ends, if it is blocked at `now`. One line
+    /// is read, and a second if the address has failures. A block that another
+    /// thread sets at this very moment may be missed, as if this request had
+    /// come just before.
+    pub(crate) fn blocked_until(self, now: u64) -> Option<u64> {
+        self.set.find(self.hash)?.blocked_until(now)
+    }
+
+    /// Counts a failure at `now`, and blocks the address if that makes
+    /// `window.threshold`.
+    pub(crate) fn record(self, now: u64, window: &Window) -> Recorded {
+        for _ in 0..TURNS {
+            // Again where the way was given up before the failure was counted.
+            let way = self.set.claim(self.hash, now, window);
+            if let Some(recorded) = way.add(now, window) {
+                return recorded;
+            }
+        }
+        // It is as if the failure was counted and the way given up then.
+        Recorded::Counted
+    }
+
+    /// Ends the block of the address; whether there was one. Its count starts
+    /// again from nothing.
+    pub(crate) fn unblock(self, now: u64) -> bool {
+        let way = self.set.find(self.hash);
+        way.is_some_and(|way| way.unblock(now))
     }
 }
 

@@ -71,6 +71,10 @@ impl<'a> Set<'a> {
     /// The way of an address, taken from whom it matters least to if need be.
     /// Lock-free: each turn follows another thread's success.
     pub(super) fn claim(self, hash: AddressHash, now: u64, window: &Window) -> Way<'a> {
+        // As nearly always, once an address has failures.
+        if let Some(way) = self.find(hash) {
+            return way;
+        }
         loop {
             // Acquire pairs with the swap below: with the newest insertion
             // come all before it, which were complete when it was begun.

@@ -22,11 +22,11 @@ impl Table {
     }
 
     fn fail(&self, ip: u32, now: u64, window: &Window) -> Recorded {
-        self.view().record(SEEDS, addr(ip), now, window)
+        self.view().place(SEEDS, addr(ip)).record(now, window)
     }
 
     fn blocked(&self, ip: u32, now: u64) -> Option<u64> {
-        self.view().blocked_until(SEEDS, addr(ip), now)
+        self.view().place(SEEDS, addr(ip)).blocked_until(now)
     }
 }
 
@@ -82,14 +82,14 @@ fn nothing_older_than_the_window_counts() {
 fn unblocking_starts_from_nothing() {
     let table = Table::new(64);
     let window = Window::new(2, 300, 60);
-    assert!(!table.view().unblock(SEEDS, addr(1), NOW));
+    assert!(!table.view().place(SEEDS, addr(1)).unblock(NOW));
     table.fail(1, NOW, &window);
     assert!(
-        !table.view().unblock(SEEDS, addr(1), NOW),
+        !table.view().place(SEEDS, addr(1)).unblock(NOW),
         "not blocked yet"
     );
     table.fail(1, NOW, &window);
-    assert!(table.view().unblock(SEEDS, addr(1), NOW));
+    assert!(table.view().place(SEEDS, addr(1)).unblock(NOW));
     assert_eq!(table.blocked(1, NOW), None);
     table.fail(1, NOW, &window);
     assert_eq!(table.blocked(1, NOW), None);

@@ -133,13 +133,14 @@ impl<'a> Way<'a> {
     /// Of those that find the threshold reached, the one that begins the block
     /// is the last to be counted; the others find the block.
     pub(super) fn add(self, now: u64, window: &Window) -> Option<Recorded> {
+        let current = window.current(now);
         loop {
             let state = self.owned_state()?;
             if state.is_blocked(now) {
                 let until = state.until();
                 return Some(Recorded::Blocked { until });
             }
-            let Some(in_bucket) = self.bump(state, now, window) else {
+            let Some(in_bucket) = self.bump(state, current) else {
                 continue;
             };
             // Of two failures in different buckets the one with the later
@@ -147,7 +148,7 @@ impl<'a> Way<'a> {
             // count before what we read now, so that it is seen by whoever is
             // not seen by us.
             fence(Ordering::SeqCst);
-            let sum = in_bucket + self.sum(state, window.older(now));
+            let sum = in_bucket + self.sum(state, current.older());
             if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
                 return Some(Recorded::Counted);
             }
@@ -156,8 +157,7 @@ impl<'a> Way<'a> {
 
     /// Adds one to the current bucket; the bucket's new count, or `None` where
     /// the state has changed and nothing was added.
-    fn bump(self, state: State, now: u64, window: &Window) -> Option<u64> {
-        let current = window.current(now);
+    fn bump(self, state: State, current: Bucket) -> Option<u64> {
         let label = self.label(state, current.lap);
         let word = self.bucket(current.at);
         // Acquire pairs with the swap below: if this is a count of a later
@@ -210,8 +210,8 @@ impl<'a> Way<'a> {
         if state.is_blocked(now) {
             WORTH_OF_BLOCK + state.until()
         } else {
-            let current = std::iter::once(window.current(now));
-            self.sum(state, window.older(now).chain(current))
+            let current = window.current(now);
+            self.sum(state, current.older().chain(std::iter::once(current)))
         }
     }
 

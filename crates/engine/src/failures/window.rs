@@ -46,10 +46,12 @@ impl Window {
             lap: number / BUCKETS,
         }
     }
+}
 
-    /// The 11 buckets before the current one, oldest first.
-    pub(crate) fn older(&self, now: u64) -> impl Iterator<Item = Bucket> {
-        let Bucket { at, lap } = self.current(now);
+impl Bucket {
+    /// The 11 buckets before it, oldest first.
+    pub(crate) fn older(self) -> impl Iterator<Item = Bucket> {
+        let Self { at, lap } = self;
         let last_lap = lap.checked_sub(1).into_iter().flat_map(move |lap| {
             let after = at + 1..BUCKETS as usize;
             after.map(move |at| Bucket { at, lap })
@@ -65,7 +67,7 @@ mod tests {
     #[test]
     fn eleven_older_buckets_oldest_first() {
         let window = Window::new(3, 300, 60);
-        let older: Vec<_> = window.older(1_790_000_024).collect();
+        let older: Vec<_> = window.current(1_790_000_024).older().collect();
         assert_eq!(older.len(), 11);
         for (bucket, before) in older.iter().zip((1..=11).rev()) {
             assert_eq!(*bucket, window.current(1_790_000_024 - 25 * before));
@@ -75,9 +77,9 @@ mod tests {
     #[test]
     fn the_first_window_is_shorter() {
         let window = Window::new(3, 12, 60);
-        assert_eq!(window.older(0).count(), 0);
-        assert_eq!(window.older(10).count(), 10);
-        assert_eq!(window.older(11).count(), 11);
-        assert_eq!(window.older(u64::MAX).count(), 11);
+        assert_eq!(window.current(0).older().count(), 0);
+        assert_eq!(window.current(10).older().count(), 10);
+        assert_eq!(window.current(11).older().count(), 11);
+        assert_eq!(window.current(u64::MAX).older().count(), 11);
     }
 }
