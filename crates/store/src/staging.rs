@@ -9,22 +9,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use engine::KeyId;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Result, StoreError};
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
-use crate::writer::Writer;
+use crate::writer::{Writer, next_slot};
 
-/// As `keys`, with a mark of the caller's in place of the slot.
+/// As `keys`, with a mark of the caller's in place of the revision. Without an
+/// index, so that rows are only ever put behind each other: that a key is there
+/// twice is found when all are moved.
 const TABLE: &str = "
 DROP TABLE IF EXISTS temp.staged;
 CREATE TEMP TABLE staged (
     number INTEGER PRIMARY KEY,
     mark INTEGER NOT NULL,
-    id TEXT NOT NULL UNIQUE,
-    digest BLOB NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    digest BLOB NOT NULL,
     prefix TEXT NOT NULL,
     project TEXT NOT NULL,
     hourly_limit INTEGER,
@@ -39,10 +40,14 @@ CREATE TEMP TABLE staged (
 ) STRICT;
 ";
 
-/// What is staged and in the store as well.
-const CONFLICTS: &str = "FROM temp.staged AS s \
-    WHERE EXISTS (SELECT 1 FROM main.keys AS k WHERE k.id = s.id) \
-    OR EXISTS (SELECT 1 FROM main.keys AS k WHERE k.digest = s.digest)";
+/// Moves what is behind a number, up to the first that cannot be.
+const MOVE: &str = "
+INSERT OR FAIL INTO main.keys (slot, rev, id, digest, prefix, project, hourly_limit, expires_at,
+    state, require_origin, origins, ips, name, created_at, revoked_at)
+SELECT ?1 + number - ?2 - 1, ?3, id, digest, prefix, project, hourly_limit, expires_at,
+    state, require_origin, origins, ips, name, created_at, revoked_at
+FROM temp.staged WHERE number > ?2 ORDER BY number
+";
 
 /// Keys on their way into the store. Nobody sees them before the change into
 /// which they are moved is committed; dropped before, they never were.
@@ -69,33 +74,18 @@ impl<'s> Staging<'s> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::KeyExists`] and [`StoreError::DigestExists`] where a key
-    /// staged before has its id or digest, and that one stays. Those that the
-    /// store has already are found when all are moved.
+    /// There is no room for it.
     pub fn add(&mut self, mark: u32, key: &StoredKey) -> Result<()> {
         let insert = insert_into!("temp.staged", "number", "mark");
-        let number = self.staged + 1;
-        match insert_key(self.connection, insert, [number, mark.into()], key) {
-            Ok(()) => {
-                self.staged = number;
-                Ok(())
-            }
-            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                let same_id = "SELECT EXISTS (SELECT 1 FROM temp.staged WHERE id = ?1)";
-                let id = key.record.id;
-                self.connection
-                    .query_row(same_id, [id.to_string()], |row| row.get(0))
-                    .map_err(|cause| self.sql(cause))
-                    .and_then(|same_id| Err(exists(id, same_id)))
-            }
-            Err(cause) => Err(self.sql(cause)),
-        }
+        self.staged += 1;
+        insert_key(self.connection, insert, [self.staged, mark.into()], key)
+            .map_err(|cause| StoreError::of(self.path, cause))
     }
 
     /// Starts a change, as [`Store::write_within`](crate::Store::write_within)
-    /// does, and moves all keys into it. Those that cannot be, since the store
-    /// has their id or digest, are handed to `refused` with their mark, in the
-    /// order in which they were added.
+    /// does, and moves all keys into it. One whose id or digest the store has,
+    /// or a key moved before it, stays behind; its mark is handed to `refused`
+    /// with [`StoreError::KeyExists`] or [`StoreError::DigestExists`].
     ///
     /// # Errors
     ///
@@ -106,47 +96,63 @@ impl<'s> Staging<'s> {
         notice: impl FnOnce(),
         mut refused: impl FnMut(u32, StoreError),
     ) -> Result<Writer<'s>> {
-        let path = self.path;
-        let sql = |cause| StoreError::of(path, cause);
-        let mut writer = Writer::begin(self.connection, path, patience, notice)?;
-        let mut conflicts = 0;
-        {
-            let query = format!(
-                "SELECT mark, id, EXISTS (SELECT 1 FROM main.keys AS k WHERE k.id = s.id) \
-                 {CONFLICTS} ORDER BY number"
-            );
-            let mut statement = writer.transaction.prepare(&query).map_err(sql)?;
-            let mut rows = statement.query([]).map_err(sql)?;
-            while let Some(row) = rows.next().map_err(sql)? {
-                let mark = row.get(0).map_err(sql)?;
-                let id: String = row.get(1).map_err(sql)?;
-                let same_id = row.get(2).map_err(sql)?;
-                let id = id.parse().map_err(|_| StoreError::Damaged {
-                    path: path.into(),
-                    what: "a staged key has lost its id".into(),
-                })?;
-                refused(mark, exists(id, same_id));
-                conflicts += 1;
+        let mut writer = Writer::begin(self.connection, self.path, patience, notice)?;
+        let mut done = 0;
+        while done < self.staged {
+            let (moved, is_all) = writer.take_staged(done)?;
+            done += moved;
+            if is_all {
+                break;
             }
+            done += 1;
+            let (mark, why) = writer.why_not(done)?;
+            refused(mark, why);
         }
-        if conflicts > 0 {
-            let numbers = format!("SELECT number {CONFLICTS}");
-            let delete = format!("DELETE FROM temp.staged WHERE number IN ({numbers})");
-            writer.transaction.execute(&delete, []).map_err(sql)?;
-        }
-        writer.take_staged()?;
         Ok(writer)
-    }
-
-    fn sql(&self, cause: rusqlite::Error) -> StoreError {
-        StoreError::of(self.path, cause)
     }
 }
 
-fn exists(id: KeyId, same_id: bool) -> StoreError {
-    if same_id {
-        StoreError::KeyExists(id)
-    } else {
-        StoreError::DigestExists(id)
+impl Writer<'_> {
+    /// Moves staged keys behind a number, up to the first that cannot be.
+    /// Returns how many were, and whether those are all.
+    fn take_staged(&mut self, behind: i64) -> Result<(i64, bool)> {
+        let moved = self
+            .transaction
+            .prepare_cached(MOVE)
+            .and_then(|mut statement| statement.execute([self.next_slot, behind, self.rev]));
+        let is_all = match moved {
+            Ok(_) => true,
+            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                false
+            }
+            Err(cause) => return Err(StoreError::of(self.path, cause)),
+        };
+        let next_slot = next_slot(&self.transaction, self.path)?;
+        let moved = next_slot - self.next_slot;
+        self.next_slot = next_slot;
+        Ok((moved, is_all))
+    }
+
+    /// Why a staged key cannot be moved, and its mark.
+    fn why_not(&self, number: i64) -> Result<(u32, StoreError)> {
+        let query = "SELECT mark, id, EXISTS (SELECT 1 FROM main.keys AS k WHERE k.id = s.id) \
+                     FROM temp.staged AS s WHERE number = ?1";
+        let sql = |cause| StoreError::of(self.path, cause);
+        let (mark, id, same_id): (_, String, bool) = self
+            .transaction
+            .prepare_cached(query)
+            .map_err(sql)?
+            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(sql)?;
+        let id = id.parse().map_err(|_| StoreError::Damaged {
+            path: self.path.into(),
+            what: "a staged key has lost its id".into(),
+        })?;
+        let why = if same_id {
+            StoreError::KeyExists(id)
+        } else {
+            StoreError::DigestExists(id)
+        };
+        Ok((mark, why))
     }
 }

@@ -13,7 +13,7 @@ use crate::rows::{
 };
 use crate::schema::{BUSY, connect};
 use crate::staging::Staging;
-use crate::writer::Writer;
+use crate::writer::{Writer, next_slot};
 
 /// One connection to the store. Send it to another thread, but do not share
 /// it: each thread opens its own.
@@ -115,13 +115,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn keys(&self) -> Result<u64> {
-        // Slots are dense, and no key is ever removed.
-        self.connection
-            .query_row("SELECT COALESCE(MAX(slot) + 1, 0) FROM keys", [], |row| {
-                row.get::<_, i64>(0)
-            })
-            .map(|keys| u64::try_from(keys).unwrap_or(0))
-            .map_err(|cause| StoreError::of(&self.path, cause))
+        next_slot(&self.connection, &self.path).map(|keys| u64::try_from(keys).unwrap_or(0))
     }
 
     /// A key by its id.

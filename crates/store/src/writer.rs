@@ -20,9 +20,9 @@ const MOMENT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Writer<'s> {
     pub(crate) transaction: Transaction<'s>,
-    path: &'s Path,
-    rev: i64,
-    next_slot: i64,
+    pub(crate) path: &'s Path,
+    pub(crate) rev: i64,
+    pub(crate) next_slot: i64,
 }
 
 impl<'s> Writer<'s> {
@@ -55,11 +55,7 @@ impl<'s> Writer<'s> {
                 row.get(0)
             })
             .map_err(sql)?;
-        let next_slot = transaction
-            .query_row("SELECT COALESCE(MAX(slot) + 1, 0) FROM keys", [], |row| {
-                row.get(0)
-            })
-            .map_err(sql)?;
+        let next_slot = next_slot(&transaction, path)?;
         Ok(Self {
             transaction,
             path,
@@ -77,7 +73,6 @@ impl<'s> Writer<'s> {
     /// How many keys the store holds with this change.
     #[must_use]
     pub fn keys(&self) -> u64 {
-        // Slots are dense, and no key is ever removed.
         u64::try_from(self.next_slot).unwrap_or(0)
     }
 
@@ -104,24 +99,6 @@ impl<'s> Writer<'s> {
             }
             Err(cause) => Err(self.sql(cause)),
         }
-    }
-
-    /// Adds all keys that are staged. None of them is in the store.
-    pub(crate) fn take_staged(&mut self) -> Result<()> {
-        let columns = "id, digest, prefix, project, hourly_limit, expires_at, state, \
-            require_origin, origins, ips, name, created_at, revoked_at";
-        // Some may have been taken out: the slots are numbered anew.
-        let insert = format!(
-            "INSERT INTO main.keys (slot, rev, {columns}) \
-             SELECT ?1 + row_number() OVER (ORDER BY number) - 1, ?2, {columns} \
-             FROM temp.staged ORDER BY number"
-        );
-        let taken = self
-            .transaction
-            .execute(&insert, [self.next_slot, self.rev])
-            .map_err(|cause| self.sql(cause))?;
-        self.next_slot += i64::try_from(taken).unwrap_or(i64::MAX);
-        Ok(())
     }
 
     /// Changes what `change` sets of a key's policy and label; its id, digest,
@@ -277,4 +254,14 @@ impl<'s> Writer<'s> {
     fn sql(&self, cause: rusqlite::Error) -> StoreError {
         StoreError::of(self.path, cause)
     }
+}
+
+/// The slot of the next key. Slots are dense, and no key is ever removed: so it
+/// is how many there are as well.
+pub(crate) fn next_slot(connection: &Connection, path: &Path) -> Result<i64> {
+    connection
+        .query_row("SELECT COALESCE(MAX(slot) + 1, 0) FROM keys", [], |row| {
+            row.get(0)
+        })
+        .map_err(|cause| StoreError::of(path, cause))
 }

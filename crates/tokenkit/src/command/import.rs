@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use store::{Staging, StoreError};
+use store::Staging;
 
 use super::progress::Progress;
 use super::rows::{Cells, Column, Reader};
@@ -137,20 +137,11 @@ impl Import<'_> {
             Ok(key) => key,
             Err(why) => return Ok(self.tally.bad(line, &why)?),
         };
-        match self
-            .staging
-            .add(u32::try_from(line).unwrap_or(u32::MAX), &key)
-        {
-            Ok(()) => {
-                self.tally.good += 1;
-                // Said again of the whole store; here, before all is read.
-                Ok(check_number(self.settings, self.tally.good)?)
-            }
-            Err(why @ (StoreError::KeyExists(_) | StoreError::DigestExists(_))) => {
-                Ok(self.tally.bad(line, &why)?)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let mark = u32::try_from(line).unwrap_or(u32::MAX);
+        self.staging.add(mark, &key)?;
+        self.tally.good += 1;
+        // Said again of the whole store; here, before all is read.
+        Ok(check_number(self.settings, self.tally.good)?)
     }
 }
 
