@@ -173,21 +173,36 @@ fn nginx_gets_what_it_can_take() {
 }
 
 #[test]
-fn a_preflight_is_answered_as_such() {
+fn a_preflight_is_never_a_yes() {
     let server = server(true);
-    let about = "x-forwarded-method: OPTIONS\r\nx-forwarded-uri: /me/x\r\n";
     let asked = "origin: https://app.test\r\naccess-control-request-method: PUT\r\n";
+    // It would pass without a key.
+    let about = "x-forwarded-method: OPTIONS\r\nx-forwarded-uri: /me/x\r\n";
     let answer = ask(&server, "", &format!("{about}{asked}"));
-    assert_eq!(answer.status, 204);
     assert_eq!(
-        answer.header("access-control-allow-origin"),
-        Some("https://app.test")
+        (answer.status, answer.reason()),
+        (400, "bad_forward_auth".into())
     );
-    assert_eq!(answer.header("access-control-allow-methods"), Some("PUT"));
-    for name in ["x-tokenkit-key", "x-tokenkit-project", "x-tokenkit-user"] {
-        assert_eq!(answer.header(name), Some(""));
-    }
     // Without an origin it is an OPTIONS like any other request.
     assert_eq!(ask(&server, "", about).reason(), "missing_key");
-    assert_eq!(server.metric("tokenkit_preflights_total"), 1);
+
+    let about = "x-original-method: OPTIONS\r\nx-original-uri: /me/x\r\n";
+    let answer = ask(&server, "/nginx", &format!("{about}{asked}"));
+    assert_eq!((answer.status, answer.text().as_str()), (403, ""));
+    assert_eq!(answer.header("x-tokenkit-status"), Some("204"));
+    assert_eq!(answer.header("x-tokenkit-reason"), Some("preflight"));
+    let allowed = |answer: &Answer| {
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("https://app.test")
+        );
+        assert_eq!(answer.header("access-control-allow-methods"), Some("PUT"));
+    };
+    allowed(&answer);
+
+    let line = "OPTIONS /.tokenkit/authorize/envoy/me/x";
+    let answer = server.ask(line, asked);
+    assert_eq!(answer.status, 204, "Envoy takes only 200 for a yes");
+    allowed(&answer);
+    assert_eq!(server.metric("tokenkit_preflights_total"), 3);
 }

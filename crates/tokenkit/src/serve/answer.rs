@@ -21,6 +21,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    pub(super) const ASKED_PREFLIGHT: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        reason: "bad_forward_auth",
+        detail: "A CORS preflight has no key to ask about: the proxy must send it here instead.",
+    };
     pub(super) const BAD_HOST: Self = Self {
         status: StatusCode::BAD_REQUEST,
         reason: "bad_host",
@@ -177,7 +182,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 11] = [
+    const ALL: [Problem; 12] = [
+        Problem::ASKED_PREFLIGHT,
         Problem::BAD_HOST,
         Problem::BAD_TARGET,
         Problem::BAD_UPGRADE,

@@ -169,12 +169,22 @@ pub(super) fn answer(
     }
 }
 
-/// The answer to the question about a preflight: that of the gate, with an
-/// empty identity.
-pub(super) fn preflight_answer(answer: Response<bytes::Bytes>) -> Response<AnswerBody> {
-    let mut answer = answer.map(AnswerBody::text);
-    blank_identity(answer.headers_mut());
-    answer
+/// The answer to the question about a preflight, which no asker may take for a
+/// yes: then a request that merely looks like one would pass without a key.
+///
+/// Envoy hands the 204 to the client. nginx is told it as it is told a refusal.
+/// The others pass on only what refuses, and a browser takes only what doesn't:
+/// there is no answer through them, and they have to send preflights here.
+pub(super) fn preflight_answer(
+    asker: Asker,
+    answer: Response<bytes::Bytes>,
+    method: &Method,
+) -> Response<AnswerBody> {
+    match asker {
+        Asker::Envoy => answer.map(AnswerBody::text),
+        Asker::Nginx => restorable(answer.map(|_| ()), "preflight"),
+        Asker::Forwarder => Problem::ASKED_PREFLIGHT.answer(method),
+    }
 }
 
 fn blank_identity(headers: &mut HeaderMap) {
@@ -187,7 +197,18 @@ fn blank_identity(headers: &mut HeaderMap) {
 /// its own what the client is to be told.
 fn for_nginx(verdict: &Verdict, refusal: Response<()>) -> Response<AnswerBody> {
     let reason = verdict.decision().reason();
-    let mut answer = refusal.map(|()| AnswerBody::empty());
+    let mut answer = restorable(refusal, reason.as_str());
+    if let Some(body) = wire::problem(reason) {
+        answer
+            .headers_mut()
+            .insert("x-tokenkit-problem", HeaderValue::from_static(body));
+    }
+    answer
+}
+
+/// An answer that refuses, whatever its own status, which it bears in a header.
+fn restorable(answer: Response<()>, reason: &'static str) -> Response<AnswerBody> {
+    let mut answer = answer.map(|()| AnswerBody::empty());
     let true_status = answer.status();
     if true_status != StatusCode::UNAUTHORIZED {
         *answer.status_mut() = StatusCode::FORBIDDEN;
@@ -196,13 +217,7 @@ fn for_nginx(verdict: &Verdict, refusal: Response<()>) -> Response<AnswerBody> {
     headers.remove(CONTENT_TYPE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers.insert("x-tokenkit-status", HeaderValue::from(true_status.as_u16()));
-    headers.insert(
-        "x-tokenkit-reason",
-        HeaderValue::from_static(reason.as_str()),
-    );
-    if let Some(body) = wire::problem(reason) {
-        headers.insert("x-tokenkit-problem", HeaderValue::from_static(body));
-    }
+    headers.insert("x-tokenkit-reason", HeaderValue::from_static(reason));
     if let Some(seconds) = headers.get(RETRY_AFTER).cloned() {
         headers.insert("x-tokenkit-retry-after", seconds);
     }

@@ -130,7 +130,7 @@ impl Door {
         }
         if let Some(answer) = gate.preflight(&original.method, headers) {
             self.counters.preflight();
-            return authorize::preflight_answer(answer);
+            return authorize::preflight_answer(asker, answer, method);
         }
         let verdict = self.judge(live, &original.method, &original.path, headers, peer, log);
         authorize::answer(gate, asker, &verdict, method)
