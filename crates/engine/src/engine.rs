@@ -88,8 +88,12 @@ impl Engine {
     }
 
     /// Whether the server's own list or any live key lists an origin at a
-    /// time: what a preflight asks, which carries no key. Takes a lock that
-    /// writers hold for moments; allocates.
+    /// time: what a preflight asks, which carries no key. False for what is no
+    /// origin or longer than 320 bytes.
+    ///
+    /// Linear in the server's list; for the keys', as many look-ups as the
+    /// longest listed wildcard has labels, however many the origin has. Takes
+    /// a lock that writers hold for moments; allocates.
     #[must_use]
     pub fn lists_origin(&self, origin: &[u8], unix_s: u64) -> bool {
         self.origins.lists(origin) || self.keyring.lists_origin(origin, unix_s)

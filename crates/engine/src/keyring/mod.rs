@@ -23,6 +23,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::key::KeyId;
 use crate::name::Name;
+use crate::origin::HostFirst;
 use crate::policy::{KeyPolicy, KeyRecord, KeyState};
 use crate::project::{ProjectId, Projects};
 use crate::time::Hour;
@@ -187,8 +188,12 @@ impl Keyring {
 
     /// Whether a live key lists an origin at a time.
     pub(crate) fn lists_origin(&self, origin: &[u8], now: u64) -> bool {
-        let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
-        origins.lists(origin, now)
+        // Read before the lock is taken: what a stranger sends holds it for a
+        // few look-ups only.
+        HostFirst::of(origin).is_some_and(|origin| {
+            let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
+            origins.lists(&origin, now)
+        })
     }
 
     /// A key's policy.

@@ -4,14 +4,21 @@
 //! standard's "ASCII serialisation of an origin"). Scheme and host compare
 //! ASCII case-insensitively; the default port of a scheme may be left out.
 
+mod host_first;
+mod sent;
+
 use std::fmt;
 use std::str::FromStr;
 
 use smallvec::SmallVec;
 
+pub(crate) use host_first::HostFirst;
+use sent::{Sent, default_port, is_ipv4, split};
+
 /// One entry of a list of origins: `https://app.example.com`,
 /// `https://*.example.com` (one or more labels in place of the `*`), with a
-/// port where it is not the scheme's own, or `null`.
+/// port where it is not the scheme's own, or `null`. A scheme has at most 32
+/// bytes, a host 253.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OriginPattern(Form);
 
@@ -38,94 +45,6 @@ pub enum OriginError {
     Wildcard(String),
     /// Something follows the host and port, such as a path.
     Trailing(String),
-}
-
-/// An `Origin` header taken apart. Borrowed, case as sent.
-#[derive(Clone, Copy)]
-enum Sent<'a> {
-    Null,
-    Tuple {
-        scheme: &'a [u8],
-        host: &'a [u8],
-        port: u16,
-    },
-}
-
-/// Splits an origin; `None` for what no browser serialises.
-fn split(origin: &[u8]) -> Option<Sent<'_>> {
-    if origin == b"null" {
-        return Some(Sent::Null);
-    }
-    let colon = origin.iter().position(|&b| b == b':')?;
-    let (scheme, rest) = origin.split_at(colon);
-    let authority = rest.strip_prefix(b"://")?;
-    let (&first, more) = scheme.split_first()?;
-    let scheme_ok = first.is_ascii_alphabetic()
-        && more
-            .iter()
-            .all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    let (host, port) = split_port(authority)?;
-    if !scheme_ok || !host_ok(host) {
-        return None;
-    }
-    let port = match port {
-        Some(port) => port,
-        None => default_port(scheme),
-    };
-    Some(Sent::Tuple { scheme, host, port })
-}
-
-/// Splits `host:port`, the host perhaps an IPv6 literal in brackets. `None`
-/// for a port that is no number from 1 to 65535 without leading zeros.
-fn split_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    let search_from = match authority.first()? {
-        b'[' => authority.iter().position(|&b| b == b']')?,
-        _ => 0,
-    };
-    let Some(colon) = authority[search_from..].iter().position(|&b| b == b':') else {
-        return Some((authority, None));
-    };
-    let (host, port) = authority.split_at(search_from + colon);
-    let digits = &port[1..];
-    if digits.is_empty() || digits.len() > 5 || digits[0] == b'0' {
-        return None;
-    }
-    let mut value = 0_u32;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u32::from(digit - b'0');
-    }
-    Some((host, Some(u16::try_from(value).ok()?)))
-}
-
-/// Whether a host is a dotted name (or IPv4 address) or a bracketed IPv6 one.
-fn host_ok(host: &[u8]) -> bool {
-    if let Some(inner) = host.strip_prefix(b"[") {
-        return inner
-            .strip_suffix(b"]")
-            .and_then(|ip| std::str::from_utf8(ip).ok())
-            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
-    }
-    let label_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    host.len() <= 253
-        && host.iter().all(|&b| label_byte(b))
-        && !host.is_empty()
-        && host[0] != b'.'
-        && !host.windows(2).any(|pair| pair == b"..")
-}
-
-/// The port that browsers leave out for a scheme; 0 where there is none.
-fn default_port(scheme: &[u8]) -> u16 {
-    let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
-    if is(b"https") || is(b"wss") {
-        443
-    } else if is(b"http") || is(b"ws") {
-        80
-    } else {
-        0
-    }
 }
 
 impl OriginPattern {
@@ -161,35 +80,6 @@ impl OriginPattern {
             }
             _ => false,
         }
-    }
-}
-
-impl OriginPattern {
-    /// Every pattern that would match a sent origin: itself, and a wildcard
-    /// for each of its host's labels but the last. Empty for what is no
-    /// origin. Allocates: for look-ups off the decision's way.
-    pub(crate) fn candidates(origin: &[u8]) -> impl Iterator<Item = Self> {
-        let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
-        let mut found = Vec::new();
-        match split(origin) {
-            None => {}
-            Some(Sent::Null) => found.push(Self(Form::Null)),
-            Some(Sent::Tuple { scheme, host, port }) => {
-                let (scheme, host) = (lower(scheme), lower(host));
-                let tuple = |host: &str, any_label| {
-                    Self(Form::Tuple {
-                        scheme: scheme.as_str().into(),
-                        host: host.into(),
-                        any_label,
-                        port,
-                    })
-                };
-                found.push(tuple(&host, false));
-                let dots = host.match_indices('.');
-                found.extend(dots.map(|(dot, _)| tuple(&host[dot..], true)));
-            }
-        }
-        found.into_iter()
     }
 }
 
@@ -232,11 +122,6 @@ impl FromStr for OriginPattern {
             port,
         }))
     }
-}
-
-/// Whether a host is a dotted-decimal address.
-fn is_ipv4(host: &[u8]) -> bool {
-    std::str::from_utf8(host).is_ok_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 impl fmt::Display for OriginPattern {
