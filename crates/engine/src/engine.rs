@@ -148,7 +148,12 @@ impl Engine {
                 (record, project)
             })
             .collect();
-        self.keyring.put(records, existing, self.hour())
+        let clear = |slot| {
+            if let Some(ring) = self.ledger.ring(slot) {
+                ring.clear();
+            }
+        };
+        self.keyring.put(records, existing, self.hour(), clear)
     }
 
     /// Changes a key's policy; returns the new one.
@@ -180,8 +185,9 @@ impl Engine {
     }
 
     /// Removes a key: from now on it is unknown, and counts as a guess. Its
-    /// counters rest for nine hours before another key gets them. To end a
-    /// key, revoke it.
+    /// counters rest for nine hours before another key gets them; until then,
+    /// a key of the same id finds in them what it has used. To end a key,
+    /// revoke it.
     ///
     /// # Errors
     ///

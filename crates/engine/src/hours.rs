@@ -120,6 +120,15 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Forgets all hours, for another key that gets the ring. Nobody charges
+    /// the key that had it: it was removed hours ago.
+    pub(crate) fn clear(self) {
+        for word in &self.0.0 {
+            // Relaxed: the publication of the other key's record comes after.
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Units used in `hour`; `None` where the ring holds a later hour in its
     /// place.
     pub(crate) fn used(self, hour: Hour) -> Option<u64> {

@@ -10,6 +10,7 @@
 //! keep until nobody reads it, and drop it themselves: no decision pays for
 //! freeing a table.
 
+mod error;
 mod origins;
 mod record;
 mod shard;
@@ -28,47 +29,17 @@ use crate::policy::{KeyPolicy, KeyRecord, KeyState};
 use crate::project::{ProjectId, Projects};
 use crate::time::Hour;
 
+pub use error::KeyChangeError;
 use origins::ListedOrigins;
 use record::Lists;
 pub(crate) use record::Record;
 use shard::Shard;
-use slots::Slots;
+use slots::{Slots, Taken};
 
 /// Keys in a shard, on the average, above which the keyring gets more shards.
 const SHARD_KEYS: usize = 1024;
 /// Keys in a shard, on the average, after it got more.
 const NEW_SHARD_KEYS: usize = 256;
-
-/// Why a change to the keys was refused; nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyChangeError {
-    /// A key of this id is there already, or stands twice in the change.
-    Duplicate(KeyId),
-    /// No key of this id is there.
-    Unknown(KeyId),
-    /// There is no slot left for a further key.
-    Full {
-        /// The configured number of slots.
-        max_keys: u32,
-    },
-}
-
-impl std::fmt::Display for KeyChangeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Duplicate(id) => write!(f, "there is a key {id} already"),
-            Self::Unknown(id) => write!(f, "there is no key {id}"),
-            Self::Full { max_keys } => write!(
-                f,
-                "all {max_keys} key slots are taken (that of a removed key rests for 9 hours): \
-                 raise max_keys"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for KeyChangeError {}
 
 /// What to do with a key of an id that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +55,15 @@ pub(crate) struct Keyring {
     writer: Mutex<Writer>,
     /// Beside the writer's state, since preflights read it.
     origins: RwLock<ListedOrigins>,
+}
+
+/// A key that is about to be put into its shard.
+struct Placed {
+    shard: usize,
+    hash: u64,
+    slot: u32,
+    project: ProjectId,
+    record: KeyRecord,
 }
 
 /// The shards: a power of two of them, chosen by the hash's upper bits.
@@ -205,87 +185,101 @@ impl Keyring {
     }
 
     /// Adds keys, or replaces those already there if `existing` says so; all
-    /// or none. A key that is replaced keeps its slot. Each key is in force
-    /// when this returns; several do not become so at one instant.
+    /// or none. A key that is replaced keeps its slot, one that comes back gets
+    /// its own while no other has it. `clear` empties a slot that was another
+    /// key's. Each key is in force when this returns; several do not become so
+    /// at one instant.
     pub(crate) fn put(
         &self,
         records: Vec<(KeyRecord, ProjectId)>,
         existing: Existing,
         hour: Hour,
+        clear: impl Fn(u32),
     ) -> Result<(), KeyChangeError> {
         let mut writer = self.write();
-        let fresh = self.check(&writer, &records, existing, hour)?;
-        writer.keys += fresh;
+        let slots = self.slots_for(&mut writer, &records, existing, hour, clear)?;
         self.spread(&mut writer);
         let root = self.root.load();
         let mut placed: Vec<_> = records
             .into_iter()
-            .map(|(record, project)| {
+            .zip(slots)
+            .map(|((record, project), slot)| {
                 let hash = self.hash(record.id);
-                (root.index(hash), hash, record, project)
+                Placed {
+                    shard: root.index(hash),
+                    hash,
+                    slot,
+                    project,
+                    record,
+                }
             })
             .collect();
-        placed.sort_by_key(|(shard, ..)| *shard);
-        for same_shard in placed.chunk_by(|a, b| a.0 == b.0) {
-            self.put_into(&root, &mut writer, same_shard, hour);
+        placed.sort_by_key(|placed| placed.shard);
+        for same_shard in placed.chunk_by(|a, b| a.shard == b.shard) {
+            self.put_into(&root.shards[same_shard[0].shard], &mut writer, same_shard);
         }
         writer.reclaim();
         Ok(())
     }
 
     /// Puts what belongs into one shard, and publishes it.
-    fn put_into(
-        &self,
-        root: &Root,
-        writer: &mut Writer,
-        records: &[(usize, u64, KeyRecord, ProjectId)],
-        hour: Hour,
-    ) {
-        let place = &root.shards[records[0].0];
+    fn put_into(&self, place: &ArcSwap<Shard>, writer: &mut Writer, records: &[Placed]) {
         let old = place.load();
         let mut shard = old.copy_for(records.len(), |id| self.hash(id));
         let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
-        for (_, hash, record, project) in records {
-            let before = old.find(record.id, *hash);
-            let slot = match before {
-                Some(before) => {
-                    count_out(&mut origins, before, old.lists(before));
-                    before.slot()
-                }
-                // `check` has made sure that there are enough.
-                None => writer.slots.take(hour).unwrap_or(u32::MAX),
-            };
-            let policy = &record.policy;
-            let packed = Record::new(record.id, record.digest, policy, *project, slot);
-            shard.put(packed, Lists::of(policy), *hash);
+        for placed in records {
+            let KeyRecord { id, digest, policy } = &placed.record;
+            if let Some(before) = old.find(*id, placed.hash) {
+                count_out(&mut origins, before, old.lists(before));
+            }
+            let packed = Record::new(*id, *digest, policy, placed.project, placed.slot);
+            shard.put(packed, Lists::of(policy), placed.hash);
             count_in(&mut origins, &packed, policy);
         }
+        drop(origins);
         drop(old);
         writer.retired.push(place.swap(Arc::new(shard)));
     }
 
-    /// Refuses what cannot be done; says how many keys are new.
-    fn check(
+    /// Finds a slot for each key: that which it has, or one that is taken now.
+    /// Refuses what cannot be done, before anything is changed.
+    fn slots_for(
         &self,
-        writer: &Writer,
+        writer: &mut Writer,
         records: &[(KeyRecord, ProjectId)],
         existing: Existing,
         hour: Hour,
-    ) -> Result<usize, KeyChangeError> {
+        clear: impl Fn(u32),
+    ) -> Result<Vec<u32>, KeyChangeError> {
         let mut ids = HashSet::with_capacity(records.len());
-        let mut fresh = 0;
+        let mut slots = Vec::with_capacity(records.len());
+        let mut new = Vec::new();
         for (record, _) in records {
-            let there = self.snapshot(record.id).find(record.id).is_some();
-            if !ids.insert(record.id) || there && existing == Existing::Refuse {
-                return Err(KeyChangeError::Duplicate(record.id));
+            let id = record.id;
+            let slot = self.snapshot(id).find(id).map(Record::slot);
+            if !ids.insert(id) || slot.is_some() && existing == Existing::Refuse {
+                return Err(KeyChangeError::Duplicate(id));
             }
-            fresh += usize::from(!there);
+            if slot.is_none() {
+                new.push(id);
+            }
+            slots.push(slot);
         }
-        if fresh > writer.slots.available(hour) {
-            let max_keys = writer.max_keys;
-            return Err(KeyChangeError::Full { max_keys });
-        }
-        Ok(fresh)
+        let max_keys = writer.max_keys;
+        let taken = writer.slots.take(&new, hour);
+        let taken = taken.ok_or(KeyChangeError::Full { max_keys })?;
+        writer.keys += new.len();
+        let cleared = |taken: Taken| {
+            if taken.anothers {
+                clear(taken.slot);
+            }
+            taken.slot
+        };
+        // One was taken for each key that had none; a slot that does not exist
+        // would refuse.
+        let mut taken = taken.into_iter().map(cleared);
+        let slot = |known: Option<u32>| known.or_else(|| taken.next()).unwrap_or(u32::MAX);
+        Ok(slots.into_iter().map(slot).collect())
     }
 
     /// Lays the keys out in more shards where they have become too many.
@@ -350,7 +344,8 @@ impl Keyring {
         Ok(policy)
     }
 
-    /// Removes a key. Its slot rests until its hours have run out.
+    /// Removes a key. Its slot rests until its hours have run out, and is the
+    /// key's should it come back.
     pub(crate) fn remove(&self, id: KeyId, hour: Hour) -> Result<(), KeyChangeError> {
         let mut writer = self.write();
         let hash = self.hash(id);
@@ -366,7 +361,7 @@ impl Keyring {
         shard.remove(id, |id| self.hash(id));
         drop(old);
         writer.retired.push(place.swap(Arc::new(shard)));
-        writer.slots.give_back(slot, hour);
+        writer.slots.give_back(id, slot, hour);
         writer.keys -= 1;
         writer.reclaim();
         Ok(())

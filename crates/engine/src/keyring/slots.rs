@@ -1,11 +1,13 @@
 //! Which ledger slots belong to keys.
 //!
-//! A slot is a key's for life. One that is given back rests until its ring of
-//! hours has run out, so that a new key neither inherits an old one's use nor
-//! loses it to whoever still reads it.
+//! A slot is a key's for life, and beyond: one that is given back rests until
+//! its ring of hours has run out, and stays its key's until another takes it.
+//! So a key that comes back finds what it used, and no key's use becomes
+//! another's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 
+use crate::key::KeyId;
 use crate::time::Hour;
 
 /// Hours that a slot rests: the ring's 8, and one for the hour under way.
@@ -16,8 +18,18 @@ pub(super) struct Slots {
     /// Every slot from here on was never given out.
     fresh: u32,
     capacity: u32,
-    /// Slots given back, and in which hour; oldest first.
-    resting: VecDeque<(Hour, u32)>,
+    /// Slots given back, and since which hour; longest first. Whose they were.
+    resting: BTreeMap<(Hour, u32), KeyId>,
+    /// The same by key: each has one slot at most.
+    of: HashMap<KeyId, (Hour, u32)>,
+}
+
+/// A slot that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) slot: u32,
+    /// Whether it was another key's, whose counts still lie there.
+    pub(super) anothers: bool,
 }
 
 impl Slots {
@@ -25,34 +37,96 @@ impl Slots {
         Self {
             fresh: 0,
             capacity,
-            resting: VecDeque::new(),
+            resting: BTreeMap::new(),
+            of: HashMap::new(),
         }
     }
 
-    /// How many slots could be taken in an hour.
-    pub(super) fn available(&self, hour: Hour) -> usize {
-        let rested = self
-            .resting
-            .iter()
-            .take_while(|(since, _)| rested(*since, hour));
-        (self.capacity - self.fresh) as usize + rested.count()
+    /// Takes a slot for each of some keys that have none, in their order; or
+    /// none at all, where there are not enough. A key gets back the slot that
+    /// rests since it had it; another one that has rested, else a fresh one.
+    /// No key stands twice.
+    pub(super) fn take(&mut self, keys: &[KeyId], now: Hour) -> Option<Vec<Taken>> {
+        self.correct(now);
+        if !self.suffice(keys, now) {
+            return None;
+        }
+        // First what is a key's own, before another of them gets it.
+        let own: Vec<_> = keys.iter().map(|key| self.take_back(*key)).collect();
+        own.into_iter()
+            .map(|own| own.or_else(|| self.take_any(now)))
+            .collect()
     }
 
-    /// Takes a slot: one that has rested, else a fresh one.
-    pub(super) fn take(&mut self, hour: Hour) -> Option<u32> {
-        if let Some((_, slot)) = self.resting.pop_front_if(|(since, _)| rested(*since, hour)) {
-            return Some(slot);
+    /// Gives a key's slot back.
+    pub(super) fn give_back(&mut self, key: KeyId, slot: u32, now: Hour) {
+        self.correct(now);
+        self.rest(key, slot, now);
+    }
+
+    /// Whether each of the keys can have a slot.
+    fn suffice(&self, keys: &[KeyId], now: Hour) -> bool {
+        let own: Vec<_> = keys.iter().filter_map(|key| self.of.get(key)).collect();
+        let own_rested = own.iter().filter(|(since, _)| rested(*since, now)).count();
+        // Those without a slot of their own take fresh ones, and rested ones
+        // that are not wanted back.
+        let others = keys.len() - own.len();
+        let wanted = (others + own_rested).saturating_sub((self.capacity - self.fresh) as usize);
+        let found = self
+            .resting
+            .keys()
+            .take_while(|(since, _)| rested(*since, now))
+            .take(wanted)
+            .count();
+        found == wanted
+    }
+
+    /// The slot that rests since a key had it.
+    fn take_back(&mut self, key: KeyId) -> Option<Taken> {
+        let (since, slot) = self.of.remove(&key)?;
+        self.resting.remove(&(since, slot));
+        Some(Taken {
+            slot,
+            anothers: false,
+        })
+    }
+
+    /// A slot that has rested, else a fresh one.
+    fn take_any(&mut self, now: Hour) -> Option<Taken> {
+        if let Some(longest) = self.resting.first_entry()
+            && rested(longest.key().0, now)
+        {
+            let ((_, slot), key) = longest.remove_entry();
+            self.of.remove(&key);
+            return Some(Taken {
+                slot,
+                anothers: true,
+            });
         }
         let slot = self.fresh;
         (slot < self.capacity).then(|| {
             self.fresh += 1;
-            slot
+            Taken {
+                slot,
+                anothers: false,
+            }
         })
     }
 
-    /// Gives a slot back.
-    pub(super) fn give_back(&mut self, slot: u32, hour: Hour) {
-        self.resting.push_back((hour, slot));
+    /// Lets what was given back in an hour that has not come yet rest from
+    /// now: the clock was ahead, and might else keep a slot away for years.
+    fn correct(&mut self, now: Hour) {
+        while let Some(last) = self.resting.last_entry()
+            && last.key().0 > now
+        {
+            let ((_, slot), key) = last.remove_entry();
+            self.rest(key, slot, now);
+        }
+    }
+
+    fn rest(&mut self, key: KeyId, slot: u32, since: Hour) {
+        self.resting.insert((since, slot), key);
+        self.of.insert(key, (since, slot));
     }
 }
 
@@ -62,22 +136,161 @@ fn rested(since: Hour, now: Hour) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hour(number: u64) -> Hour {
         Hour::of(number * 3600)
     }
 
+    fn key(number: u64) -> KeyId {
+        KeyId::from_bits(number)
+    }
+
+    /// The slot of one key that takes one, and whether it was another's.
+    fn take(slots: &mut Slots, number: u64, at: u64) -> Option<(u32, bool)> {
+        let taken = slots.take(&[key(number)], hour(at))?;
+        Some((taken[0].slot, taken[0].anothers))
+    }
+
     #[test]
-    fn a_slot_rests_before_it_is_taken_again() {
+    fn a_slot_rests_before_another_key_takes_it() {
         let mut slots = Slots::new(2);
-        assert_eq!(slots.take(hour(1)), Some(0));
-        assert_eq!(slots.take(hour(1)), Some(1));
-        assert_eq!(slots.take(hour(1)), None);
-        slots.give_back(0, hour(1));
-        assert_eq!((slots.take(hour(9)), slots.available(hour(9))), (None, 0));
-        assert_eq!(slots.available(hour(10)), 1);
-        assert_eq!(slots.take(hour(10)), Some(0));
-        assert_eq!(slots.take(hour(10)), None);
+        assert_eq!(take(&mut slots, 0, 1), Some((0, false)));
+        assert_eq!(take(&mut slots, 1, 1), Some((1, false)));
+        assert_eq!(take(&mut slots, 2, 1), None);
+        slots.give_back(key(0), 0, hour(1));
+        assert_eq!(take(&mut slots, 2, 9), None);
+        assert_eq!(take(&mut slots, 2, 10), Some((0, true)));
+        assert_eq!(take(&mut slots, 0, 10), None, "it is another's now");
+    }
+
+    #[test]
+    fn a_slot_given_back_ahead_of_time_keeps_no_other_waiting() {
+        let mut slots = Slots::new(2);
+        take(&mut slots, 0, 1);
+        take(&mut slots, 1, 1);
+        slots.give_back(key(0), 0, hour(500));
+        slots.give_back(key(1), 1, hour(3));
+        assert_eq!(take(&mut slots, 2, 11), None);
+        assert_eq!(take(&mut slots, 2, 12), Some((0, true)));
+        assert_eq!(take(&mut slots, 3, 12), Some((1, true)));
+    }
+
+    /// What is known of a slot that was ever given out.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Seen {
+        Held(u64),
+        Resting { of: u64, since: u64 },
+    }
+
+    /// The rules, as plainly as they read.
+    struct Model {
+        capacity: usize,
+        slots: HashMap<u32, Seen>,
+    }
+
+    impl Model {
+        fn holds(&self, number: u64) -> Option<u32> {
+            let mut slots = self.slots.iter();
+            slots.find_map(|(slot, seen)| (*seen == Seen::Held(number)).then_some(*slot))
+        }
+
+        fn own(&self, number: u64) -> Option<u32> {
+            let mut slots = self.slots.iter();
+            slots.find_map(|(slot, seen)| match seen {
+                Seen::Resting { of, .. } if *of == number => Some(*slot),
+                _ => None,
+            })
+        }
+
+        fn clock_says(&mut self, now: u64) {
+            for seen in self.slots.values_mut() {
+                if let Seen::Resting { since, .. } = seen {
+                    *since = now.min(*since);
+                }
+            }
+        }
+
+        /// Slots that have rested, but for those that `wanted` want back.
+        fn free(&self, wanted: &[u64], now: u64) -> Vec<u32> {
+            let free = |seen: &Seen| {
+                matches!(seen, Seen::Resting { of, since }
+                    if since + 9 <= now && !wanted.contains(of))
+            };
+            let slots = self.slots.iter().filter(|(_, seen)| free(seen));
+            slots.map(|(slot, _)| *slot).collect()
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// Those of the keys that hold no slot.
+        Take(Vec<u64>),
+        GiveBack(u64),
+        Clock(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let keys = proptest::collection::hash_set(0..9_u64, 0..5);
+        prop_oneof![
+            keys.prop_map(|keys| Op::Take(keys.into_iter().collect())),
+            (0..9_u64).prop_map(Op::GiveBack),
+            (100..130_u64).prop_map(Op::Clock),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 4 } else { 512 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn slots_go_by_the_rules(
+            capacity in 0..6_u32,
+            ops in proptest::collection::vec(op(), 0..80),
+        ) {
+            let mut slots = Slots::new(capacity);
+            let mut model = Model { capacity: capacity as usize, slots: HashMap::new() };
+            let mut now = 100;
+            for op in ops {
+                match op {
+                    Op::Clock(to) => now = to,
+                    Op::GiveBack(number) => {
+                        let Some(slot) = model.holds(number) else { continue };
+                        slots.give_back(key(number), slot, hour(now));
+                        model.clock_says(now);
+                        model.slots.insert(slot, Seen::Resting { of: number, since: now });
+                    }
+                    Op::Take(mut numbers) => {
+                        numbers.retain(|number| model.holds(*number).is_none());
+                        model.clock_says(now);
+                        let new = numbers.iter().filter(|number| model.own(**number).is_none());
+                        let free = model.free(&numbers, now);
+                        let room = model.capacity - model.slots.len() + free.len();
+                        let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
+                        let taken = slots.take(&keys, hour(now));
+                        prop_assert_eq!(taken.is_some(), new.count() <= room);
+                        let before = model.slots.clone();
+                        for (number, taken) in numbers.iter().zip(taken.unwrap_or_default()) {
+                            prop_assert!(taken.slot < capacity);
+                            match model.own(*number) {
+                                Some(own) => prop_assert_eq!((own, false), (taken.slot, taken.anothers)),
+                                None => {
+                                    let used = before.contains_key(&taken.slot);
+                                    prop_assert_eq!(used, taken.anothers);
+                                    prop_assert!(!used || free.contains(&taken.slot));
+                                }
+                            }
+                            let held = model.slots.insert(taken.slot, Seen::Held(*number));
+                            prop_assert!(!matches!(held, Some(Seen::Held(_))), "two keys in one slot");
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -51,7 +51,9 @@ fn keeps_every_key_while_it_grows() {
         let batch = (start..start + 500)
             .map(|n| (record(n, n), project))
             .collect();
-        keyring.put(batch, Existing::Refuse, hour(1)).unwrap();
+        keyring
+            .put(batch, Existing::Refuse, hour(1), |_| ())
+            .unwrap();
     }
     assert_eq!(keyring.len(), count as usize);
     assert!(keyring.root.load().shards.len() > 1);
@@ -67,16 +69,18 @@ fn keeps_every_key_while_it_grows() {
 fn a_change_is_all_or_nothing() {
     let (keyring, _, project) = keyring(3);
     let with = |numbers: &[u64]| numbers.iter().map(|&n| (record(n, n), project)).collect();
-    keyring.put(with(&[1]), Existing::Refuse, hour(1)).unwrap();
-    let twice = keyring.put(with(&[2, 2]), Existing::Replace, hour(1));
+    keyring
+        .put(with(&[1]), Existing::Refuse, hour(1), |_| ())
+        .unwrap();
+    let twice = keyring.put(with(&[2, 2]), Existing::Replace, hour(1), |_| ());
     assert_eq!(twice, Err(KeyChangeError::Duplicate(id(2))));
-    let there = keyring.put(with(&[2, 1]), Existing::Refuse, hour(1));
+    let there = keyring.put(with(&[2, 1]), Existing::Refuse, hour(1), |_| ());
     assert_eq!(there, Err(KeyChangeError::Duplicate(id(1))));
-    let many = keyring.put(with(&[1, 2, 3, 4]), Existing::Replace, hour(1));
+    let many = keyring.put(with(&[1, 2, 3, 4]), Existing::Replace, hour(1), |_| ());
     assert_eq!(many, Err(KeyChangeError::Full { max_keys: 3 }));
     assert_eq!((limit(&keyring, 2), keyring.len()), (None, 1));
     keyring
-        .put(with(&[1, 2, 3]), Existing::Replace, hour(1))
+        .put(with(&[1, 2, 3]), Existing::Replace, hour(1), |_| ())
         .unwrap();
     assert_eq!(keyring.len(), 3);
 }
@@ -86,11 +90,21 @@ fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
     let (keyring, projects, project) = keyring(1);
     let slot = |n| keyring.snapshot(id(n)).find(id(n)).map(Record::slot);
     keyring
-        .put(vec![(record(1, 5), project)], Existing::Refuse, hour(1))
+        .put(
+            vec![(record(1, 5), project)],
+            Existing::Refuse,
+            hour(1),
+            |_| (),
+        )
         .unwrap();
     let before = slot(1);
     keyring
-        .put(vec![(record(1, 6), project)], Existing::Replace, hour(1))
+        .put(
+            vec![(record(1, 6), project)],
+            Existing::Replace,
+            hour(1),
+            |_| (),
+        )
         .unwrap();
     let changed = keyring.update(id(1), &projects, |policy| {
         policy.state = KeyState::Disabled;
@@ -103,10 +117,20 @@ fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
         keyring.remove(id(1), hour(1)),
         Err(KeyChangeError::Unknown(id(1)))
     );
-    let full = keyring.put(vec![(record(2, 1), project)], Existing::Refuse, hour(9));
+    let full = keyring.put(
+        vec![(record(2, 1), project)],
+        Existing::Refuse,
+        hour(9),
+        |_| (),
+    );
     assert_eq!(full, Err(KeyChangeError::Full { max_keys: 1 }));
     keyring
-        .put(vec![(record(2, 1), project)], Existing::Refuse, hour(10))
+        .put(
+            vec![(record(2, 1), project)],
+            Existing::Refuse,
+            hour(10),
+            |_| (),
+        )
         .unwrap();
     assert_eq!(slot(2), before);
 }
@@ -118,7 +142,7 @@ fn origins_are_listed_by_live_keys_alone() {
     listing.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
     listing.policy.expires_at = Some(u64::MAX);
     keyring
-        .put(vec![(listing, project)], Existing::Refuse, hour(1))
+        .put(vec![(listing, project)], Existing::Refuse, hour(1), |_| ())
         .unwrap();
     assert!(keyring.lists_origin(b"https://a.test", 1 << 40));
     let set = |state| {
@@ -141,11 +165,21 @@ fn origins_are_listed_by_live_keys_alone() {
 fn what_was_replaced_is_dropped_by_the_writer_once_unread() {
     let (keyring, _, project) = keyring(10);
     keyring
-        .put(vec![(record(1, 1), project)], Existing::Refuse, hour(1))
+        .put(
+            vec![(record(1, 1), project)],
+            Existing::Refuse,
+            hour(1),
+            |_| (),
+        )
         .unwrap();
     let held = keyring.snapshot(id(1));
     keyring
-        .put(vec![(record(1, 2), project)], Existing::Replace, hour(1))
+        .put(
+            vec![(record(1, 2), project)],
+            Existing::Replace,
+            hour(1),
+            |_| (),
+        )
         .unwrap();
     assert_eq!(keyring.write().retired.len(), 1, "still read");
     assert_eq!(
@@ -167,7 +201,7 @@ fn readers_see_wholly_the_old_or_wholly_the_new_key() {
         record.policy.expires_at = Some(round);
         record.policy.origins = OriginList::parse([format!("https://r{round}.test")]).unwrap();
         keyring
-            .put(vec![(record, project)], Existing::Replace, hour(1))
+            .put(vec![(record, project)], Existing::Replace, hour(1), |_| ())
             .unwrap();
     };
     put(1, 1);

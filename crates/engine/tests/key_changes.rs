@@ -1,0 +1,145 @@
+//! Keys that come, change and go, and what that does to their hours.
+
+use std::net::Ipv4Addr;
+
+use engine::{
+    Clock, Engine, Hour, KeyChangeError, KeyPolicy, KeyRecord, KeyState, Limit, Request, SecretKey,
+    ServerSecret,
+};
+
+const HOUR_S: u64 = 3600;
+/// The start of an hour.
+const START: u64 = 497_222 * HOUR_S;
+
+struct World {
+    engine: Engine,
+    keys: Vec<SecretKey>,
+}
+
+impl World {
+    /// An engine with room for `max_keys` keys, and three keys that are not in
+    /// it yet.
+    fn new(max_keys: u32) -> Self {
+        let engine = Engine::builder(ServerSecret::from_bytes([7; 32]))
+            .clock(Clock::manual(START))
+            .max_keys(max_keys)
+            .build()
+            .unwrap();
+        let prefix = "tk_live".parse().unwrap();
+        let keys = std::iter::repeat_with(|| SecretKey::generate(&prefix).unwrap())
+            .take(3)
+            .collect();
+        Self { engine, keys }
+    }
+
+    fn at(&self, unix_s: u64) {
+        self.engine.clock().set(unix_s);
+    }
+
+    /// A key of two units an hour.
+    fn record(&self, key: usize) -> KeyRecord {
+        let key = &self.keys[key];
+        let mut policy = KeyPolicy::new("p".parse().unwrap());
+        policy.hourly_limit = Some(Limit::try_from(2).unwrap());
+        KeyRecord {
+            id: key.id(),
+            digest: self.engine.secret().digest_key(key.expose().as_bytes()),
+            policy,
+        }
+    }
+
+    fn insert(&self, keys: &[usize]) -> Result<(), KeyChangeError> {
+        let records = keys.iter().map(|&key| self.record(key)).collect();
+        self.engine.insert_keys(records)
+    }
+
+    fn remove(&self, key: usize) {
+        self.engine.remove_key(self.keys[key].id()).unwrap();
+    }
+
+    fn state(&self, key: usize) -> Option<KeyState> {
+        let policy = self.engine.key_policy(self.keys[key].id());
+        policy.map(|policy| policy.state)
+    }
+
+    /// How many requests of one unit a key gets through at the clock's time.
+    fn spend(&self, key: usize) -> usize {
+        let request = Request::new(Ipv4Addr::LOCALHOST).api_key(self.keys[key].expose().as_bytes());
+        (0..3)
+            .filter(|_| self.engine.decide(&request).is_allowed())
+            .count()
+    }
+}
+
+#[test]
+fn a_key_that_comes_back_finds_its_hour_as_it_left_it() {
+    let world = World::new(3);
+    world.insert(&[0, 1]).unwrap();
+    assert_eq!((world.spend(0), world.spend(1)), (2, 2));
+    for _ in 0..3 {
+        world.remove(0);
+        world.insert(&[0]).unwrap();
+        assert_eq!(world.spend(0), 0, "nothing is refilled");
+    }
+    let used = world.engine.used(world.keys[0].id(), Hour::of(START));
+    assert_eq!(used, Some(2));
+    world.at(START + HOUR_S);
+    assert_eq!(world.spend(0), 2);
+    // Nor while all the clock says is that it has rested long enough.
+    world.remove(0);
+    world.at(START + 20 * HOUR_S);
+    world.at(START + HOUR_S);
+    world.insert(&[0]).unwrap();
+    assert_eq!(world.spend(0), 0);
+}
+
+#[test]
+fn keys_that_come_back_and_new_ones_are_added_together_or_not_at_all() {
+    let world = World::new(2);
+    world.insert(&[0, 1]).unwrap();
+    assert_eq!((world.spend(0), world.spend(1)), (2, 2));
+    world.remove(0);
+    let full = Err(KeyChangeError::Full { max_keys: 2 });
+    assert_eq!(world.insert(&[0, 2]), full, "the slot is for one of them");
+    assert_eq!(world.insert(&[2]), full, "it rests");
+    assert_eq!((world.state(0), world.state(2)), (None, None));
+    world.insert(&[0]).unwrap();
+    assert_eq!(world.spend(0), 0);
+
+    // A slot that has rested goes to its own key all the same.
+    world.remove(0);
+    world.remove(1);
+    world.at(START + 9 * HOUR_S);
+    assert_eq!(world.insert(&[2, 0, 1]), full);
+    world.insert(&[2, 1]).unwrap();
+    world.at(START);
+    assert_eq!(world.spend(1), 0, "that of key 1 is no other's");
+    assert_eq!(world.insert(&[0]), full);
+}
+
+#[test]
+fn a_clock_that_was_ahead_strands_no_slot() {
+    let world = World::new(2);
+    world.insert(&[0, 1]).unwrap();
+    world.at(START + 1000 * HOUR_S);
+    assert_eq!(world.spend(0), 2);
+    world.remove(0);
+    world.at(START);
+    world.remove(1);
+    let full = Err(KeyChangeError::Full { max_keys: 2 });
+    assert_eq!(world.insert(&[2]), full);
+    // Both rest from when the clock was right again.
+    world.at(START + 8 * HOUR_S);
+    assert_eq!(world.insert(&[2]), full);
+    world.at(START + 9 * HOUR_S);
+    world.insert(&[2]).unwrap();
+    world
+        .engine
+        .mint(&"tk_live".parse().unwrap(), world.record(2).policy)
+        .unwrap();
+    // And what was counted ahead of time is no later key's.
+    for hour in 9..17 {
+        world.at(START + hour * HOUR_S);
+        assert_eq!(world.spend(2), 2, "hour {hour}");
+    }
+}
