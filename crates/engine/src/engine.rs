@@ -131,7 +131,8 @@ impl Engine {
     }
 
     /// Adds keys, or replaces those of the same ids, which keep their
-    /// counters; all or none.
+    /// counters; all or none. A revoked key stays revoked, whatever replaces
+    /// it.
     ///
     /// # Errors
     ///
@@ -156,7 +157,14 @@ impl Engine {
         self.keyring.put(records, existing, self.hour(), clear)
     }
 
-    /// Changes a key's policy; returns the new one.
+    /// Changes a key's policy; returns the new one. A revoked key stays
+    /// revoked, whatever `change` says; where `change` panics, all stays as it
+    /// was.
+    ///
+    /// `change` runs while every other change to the keys waits, so it must not
+    /// make one itself, nor call [`stats`](Self::stats) or
+    /// [`reclaim`](Self::reclaim) or show the engine by `Debug`: it would wait
+    /// for itself for ever. Deciding and reading policies is free to it.
     ///
     /// # Errors
     ///
@@ -179,8 +187,7 @@ impl Engine {
     ///
     /// [`KeyChangeError::Unknown`] where there is no such key.
     pub fn set_key_state(&self, id: KeyId, wanted: KeyState) -> Result<KeyState, KeyChangeError> {
-        let policy =
-            self.update_key(id, |policy| policy.state = policy.state.changed_to(wanted))?;
+        let policy = self.update_key(id, |policy| policy.state = wanted)?;
         Ok(policy.state)
     }
 

@@ -1,10 +1,11 @@
 //! Keys that come, change and go, and what that does to their hours.
 
 use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
 
 use engine::{
-    Clock, Engine, Hour, KeyChangeError, KeyPolicy, KeyRecord, KeyState, Limit, Request, SecretKey,
-    ServerSecret,
+    Clock, Engine, Hour, KeyChangeError, KeyPolicy, KeyRecord, KeyState, Limit, OriginList,
+    Request, SecretKey, ServerSecret,
 };
 
 const HOUR_S: u64 = 3600;
@@ -142,4 +143,62 @@ fn a_clock_that_was_ahead_strands_no_slot() {
         world.at(START + hour * HOUR_S);
         assert_eq!(world.spend(2), 2, "hour {hour}");
     }
+}
+
+#[test]
+fn nothing_brings_a_revoked_key_back() {
+    let world = World::new(3);
+    world.insert(&[0]).unwrap();
+    let id = world.keys[0].id();
+    world.engine.set_key_state(id, KeyState::Revoked).unwrap();
+    let active = |policy: &mut KeyPolicy| policy.state = KeyState::Active;
+    let changed = world.engine.update_key(id, active).unwrap();
+    assert_eq!(changed.state, KeyState::Revoked);
+    let replaced = |policy: &mut KeyPolicy| *policy = world.record(0).policy;
+    world.engine.update_key(id, replaced).unwrap();
+    assert_eq!(world.state(0), Some(KeyState::Revoked));
+    world.engine.put_keys(vec![world.record(0)]).unwrap();
+    assert_eq!(world.state(0), Some(KeyState::Revoked));
+    assert_eq!(world.spend(0), 0);
+    // What else is asked for along with it is done.
+    let unlimited = |policy: &mut KeyPolicy| policy.hourly_limit = None;
+    let changed = world.engine.update_key(id, unlimited).unwrap();
+    assert_eq!(
+        (changed.state, changed.hourly_limit),
+        (KeyState::Revoked, None)
+    );
+}
+
+#[test]
+fn a_change_that_panics_changes_nothing() {
+    let world = World::new(3);
+    let mut record = world.record(0);
+    record.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
+    let before = record.policy.clone();
+    world.engine.insert_keys(vec![record]).unwrap();
+    let id = world.keys[0].id();
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _ = world.engine.update_key(id, |policy| {
+            *policy = KeyPolicy::new("q".parse().unwrap());
+            policy.state = KeyState::Disabled;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+    }));
+    assert!(caught.is_err());
+    assert_eq!(world.engine.key_policy(id), Some(before.clone()));
+    assert!(world.engine.lists_origin(b"https://a.test", START));
+    assert_eq!(world.spend(0), 2);
+    // And the next change finds nobody in its way.
+    let disabled = |policy: &mut KeyPolicy| policy.state = KeyState::Disabled;
+    let changed = world.engine.update_key(id, disabled).unwrap();
+    assert_eq!(
+        changed,
+        KeyPolicy {
+            state: KeyState::Disabled,
+            ..before
+        }
+    );
+    assert!(!world.engine.lists_origin(b"https://a.test", START));
+    world.remove(0);
+    world.insert(&[0, 1, 2]).unwrap();
 }

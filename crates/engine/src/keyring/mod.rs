@@ -185,8 +185,8 @@ impl Keyring {
     }
 
     /// Adds keys, or replaces those already there if `existing` says so; all
-    /// or none. A key that is replaced keeps its slot, one that comes back gets
-    /// its own while no other has it. `clear` empties a slot that was another
+    /// or none. A key that is replaced keeps its slot, and stays revoked if it
+    /// is; one that comes back gets its own slot while no other has it. `clear` empties a slot that was another
     /// key's. Each key is in force when this returns; several do not become so
     /// at one instant.
     pub(crate) fn put(
@@ -215,7 +215,7 @@ impl Keyring {
             })
             .collect();
         placed.sort_by_key(|placed| placed.shard);
-        for same_shard in placed.chunk_by(|a, b| a.shard == b.shard) {
+        for same_shard in placed.chunk_by_mut(|a, b| a.shard == b.shard) {
             self.put_into(&root.shards[same_shard[0].shard], &mut writer, same_shard);
         }
         writer.reclaim();
@@ -223,13 +223,14 @@ impl Keyring {
     }
 
     /// Puts what belongs into one shard, and publishes it.
-    fn put_into(&self, place: &ArcSwap<Shard>, writer: &mut Writer, records: &[Placed]) {
+    fn put_into(&self, place: &ArcSwap<Shard>, writer: &mut Writer, records: &mut [Placed]) {
         let old = place.load();
         let mut shard = old.copy_for(records.len(), |id| self.hash(id));
         let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
         for placed in records {
-            let KeyRecord { id, digest, policy } = &placed.record;
+            let KeyRecord { id, digest, policy } = &mut placed.record;
             if let Some(before) = old.find(*id, placed.hash) {
+                policy.state = before.state().changed_to(policy.state);
                 count_out(&mut origins, before, old.lists(before));
             }
             let packed = Record::new(*id, *digest, policy, placed.project, placed.slot);
@@ -312,7 +313,8 @@ impl Keyring {
         writer.retired_roots.push(retired);
     }
 
-    /// Changes a key's policy; the new one. In force when this returns.
+    /// Changes a key's policy; the new one. In force when this returns. A
+    /// revoked key stays revoked.
     pub(crate) fn update(
         &self,
         id: KeyId,
@@ -331,6 +333,7 @@ impl Keyring {
             .ok_or(KeyChangeError::Unknown(id))?;
         let mut policy = record.policy(before, old.lists(record));
         let project = change(&mut policy);
+        policy.state = record.state().changed_to(policy.state);
         let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
         let packed = Record::new(id, *record.digest(), &policy, project, record.slot());
         count_out(&mut origins, record, old.lists(record));
