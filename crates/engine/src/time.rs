@@ -8,13 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Seconds in an hour.
 pub(crate) const HOUR_S: u64 = 3600;
 
-/// An hour since the unix epoch: `floor(unix_seconds / 3600)`.
+/// An hour since the unix epoch: `floor(unix_seconds / 3600)`, up to the last
+/// one that a counter can name, 2^28 - 1.
+///
+/// That one begins in the year 32,592 (at 966,367,638,000 unix seconds) and
+/// never ends: every later time counts as it. So a key's budget of that hour
+/// is its last, and is never refilled, although a decision still says that the
+/// next hour is near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hour(u32);
 
 impl Hour {
-    /// Hours are kept in 28 bits, which last until the year 32,593; a later
-    /// time counts as the last hour, which is never refilled.
+    /// Bits of an hour's number wherever one is kept.
     pub(crate) const BITS: u32 = 28;
     const MAX: u64 = (1 << Self::BITS) - 1;
 
