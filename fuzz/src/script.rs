@@ -127,7 +127,7 @@ const IPS: [&str; 12] = [
     "ffff:ffff:ffff:ffff::",
 ];
 
-const ORIGINS: [&str; 10] = [
+const ORIGINS: [&str; 11] = [
     "https://app.example.com",
     "https://APP.example.com:443",
     "https://app.example.com:8443",
@@ -137,6 +137,7 @@ const ORIGINS: [&str; 10] = [
     "null",
     "garbage",
     "",
+    " ",
     "https://",
 ];
 

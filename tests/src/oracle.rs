@@ -161,12 +161,12 @@ impl Oracle {
         if over(key.expires_at, at) {
             return refused(Reason::ExpiredKey);
         }
-        // 6. A reading: an empty header was sent, but demands are not met by it.
+        // 6. A reading: a blank header was sent, but demands are not met by it.
         let sent = ask.origin.is_some();
         let named = ask
             .origin
             .as_deref()
-            .is_some_and(|origin| !origin.is_empty());
+            .is_some_and(|origin| !origin.trim_matches([' ', '\t']).is_empty());
         if sent && !key.origins.is_empty() && !listed(&key.origins) || key.require_origin && !named
         {
             return refused(Reason::OriginDenied);

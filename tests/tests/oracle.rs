@@ -63,7 +63,7 @@ const IPS: [&str; 12] = [
     "ffff:ffff:ffff:ffff::",
 ];
 
-const ORIGINS: [&str; 12] = [
+const ORIGINS: [&str; 13] = [
     "https://app.example.com",
     "https://APP.example.com:443",
     "https://app.example.com:8443",
@@ -75,6 +75,7 @@ const ORIGINS: [&str; 12] = [
     "null",
     "garbage",
     "",
+    " ",
     "https://",
 ];
 

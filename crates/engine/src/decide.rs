@@ -157,9 +157,9 @@ impl Engine {
             KeyState::Active if record.expired(unix_s) => return answer(Reason::ExpiredKey),
             KeyState::Active => {}
         }
-        // Row 6. An empty header names no origin: neither one of a list nor
-        // the one that is demanded.
-        let names_origin = request.origin.is_some_and(|origin| !origin.is_empty());
+        // Row 6. An empty or blank header names no origin: neither one of a
+        // list nor the one that is demanded.
+        let names_origin = request.origin.is_some_and(|origin| !is_blank(origin));
         let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
         if request.origin.is_some() && lists_origins && !listed_by_key
             || record.require_origin() && !names_origin
@@ -291,9 +291,12 @@ impl Engine {
 /// A header that holds nothing but blanks is as good as absent.
 fn unless_blank(header: Credential<'_>) -> Credential<'_> {
     match header {
-        Credential::One(value) if value.iter().all(|b| matches!(b, b' ' | b'\t')) => {
-            Credential::Absent
-        }
+        Credential::One(value) if is_blank(value) => Credential::Absent,
         other => other,
     }
+}
+
+/// Whether a header's value is empty or nothing but blanks.
+fn is_blank(value: &[u8]) -> bool {
+    value.iter().all(|b| matches!(b, b' ' | b'\t'))
 }
