@@ -8,6 +8,7 @@ mod host_first;
 mod sent;
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use smallvec::SmallVec;
@@ -114,13 +115,27 @@ impl FromStr for OriginPattern {
             return Err(OriginError::Wildcard(text.into()));
         }
         let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let host = lower(host);
+        let host = as_serialised(lower(host));
         Ok(Self(Form::Tuple {
             scheme: lower(scheme).into(),
             host: if any_label { format!(".{host}") } else { host }.into(),
             any_label,
             port,
         }))
+    }
+}
+
+/// A host as browsers write it: an IPv6 address in its one shortest form, and
+/// in hexadecimal throughout (the URL standard's "IPv6 serializer").
+fn as_serialised(host: String) -> String {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let Some(ip) = inner.and_then(|ip| ip.parse::<Ipv6Addr>().ok()) else {
+        return host;
+    };
+    match (ip.to_ipv4_mapped(), ip.segments()) {
+        // The one form that Rust shows with a dotted end.
+        (Some(_), [.., high, low]) => format!("[::ffff:{high:x}:{low:x}]"),
+        _ => format!("[{ip}]"),
     }
 }
 
@@ -371,6 +386,11 @@ mod tests {
             ("HTTPS://App.Example.com:443", "https://app.example.com"),
             ("https://*.Example.com:8443", "https://*.example.com:8443"),
             ("http://[::1]:3000", "http://[::1]:3000"),
+            ("http://[0:0::0:1]:80", "http://[::1]"),
+            ("https://[2001:DB8:0::0a]", "https://[2001:db8::a]"),
+            ("https://[1:0:0:2::3]", "https://[1:0:0:2::3]"),
+            ("https://[::ffff:192.0.2.1]", "https://[::ffff:c000:201]"),
+            ("https://[::192.0.2.1]", "https://[::c000:201]"),
             ("Null", "null"),
         ] {
             let entry: OriginPattern = given.parse().unwrap();
