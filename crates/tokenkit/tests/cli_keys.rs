@@ -220,8 +220,12 @@ fn each_part_of_a_key_is_set_and_unset_alone() {
             value!(68_719_476_734_u64),
         ),
         (&["--limit", "none"], "hourly_limit", Value::Null),
+        (&["--limit", "7"], "hourly_limit", value!(7)),
+        (&["--limit", "unlimited"], "hourly_limit", Value::Null),
         (&["--expires", "1"], "expires_at", value!(1)),
         (&["--expires", "none"], "expires_at", Value::Null),
+        (&["--expires", "2"], "expires_at", value!(2)),
+        (&["--expires", "never"], "expires_at", Value::Null),
         (
             &["--origin", "https://a.example", "--origin", "null"],
             "origins",

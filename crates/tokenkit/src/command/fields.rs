@@ -9,6 +9,10 @@ use crate::when::parse_when;
 
 /// A word that stands for "no such thing".
 const NONE: &str = "none";
+/// How a key without an expiry is shown.
+pub(crate) const NEVER: &str = "never";
+/// How a key without a limit is shown.
+pub(crate) const UNLIMITED: &str = "unlimited";
 
 /// A flag's text as a checked value; the error names the flag.
 pub(crate) fn flag<T, E: Display>(
@@ -19,9 +23,9 @@ pub(crate) fn flag<T, E: Display>(
     parse(text).map_err(|error| OperatorError::wrap(name, error))
 }
 
-/// Units an hour, or `none`.
+/// Units an hour, or `none`, or `unlimited` as a list shows it.
 pub(crate) fn limit(text: &str) -> Result<Option<Limit>, String> {
-    if text == NONE {
+    if text == NONE || text == UNLIMITED {
         return Ok(None);
     }
     let units: u64 = text.parse().map_err(|_| {
@@ -34,13 +38,14 @@ pub(crate) fn limit(text: &str) -> Result<Option<Limit>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// A time, or `none`.
+/// A time, or `none`, or `never` as a list shows it.
 pub(crate) fn expiry(text: &str, now: u64) -> Result<Option<u64>, String> {
-    if text == NONE {
-        Ok(None)
-    } else {
-        parse_when(text, now).map(Some)
+    if text == NONE || text == NEVER {
+        return Ok(None);
     }
+    parse_when(text, now)
+        .map(Some)
+        .map_err(|why| format!("{why}, or never"))
 }
 
 /// The texts of a list, where `none` alone is an empty one.

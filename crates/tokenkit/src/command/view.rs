@@ -6,6 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 use store::{StoredKey, StoredSession};
 
+use super::fields::{NEVER, UNLIMITED};
 use crate::error::Failure;
 use crate::when::show_when;
 
@@ -57,7 +58,7 @@ impl KeyView {
 
     /// Everything for people, a line each.
     pub(crate) fn write_lines(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let when = |time: Option<u64>| time.map_or_else(|| "never".into(), show_when);
+        let when = |time: Option<u64>| time.map_or_else(|| NEVER.into(), show_when);
         let list = |entries: &[String]| match entries {
             [] => "any".into(),
             entries => entries.join(", "),
@@ -94,7 +95,7 @@ impl KeyView {
             self.project.clone(),
             self.state.into(),
             limit_text(self.hourly_limit),
-            self.expires_at.map_or_else(|| "never".into(), show_when),
+            self.expires_at.map_or_else(|| NEVER.into(), show_when),
             self.name.clone(),
         ]
     }
@@ -106,7 +107,7 @@ pub(crate) const KEY_HEADS: [&str; 7] = [
 ];
 
 fn limit_text(limit: Option<u64>) -> String {
-    limit.map_or_else(|| "unlimited".into(), |units| units.to_string())
+    limit.map_or_else(|| UNLIMITED.into(), |units| units.to_string())
 }
 
 /// A session for programs. Times are unix seconds; `null` is none.
@@ -149,7 +150,7 @@ impl SessionView {
             self.id.clone(),
             self.project.clone(),
             self.state.into(),
-            self.expires_at.map_or_else(|| "never".into(), show_when),
+            self.expires_at.map_or_else(|| NEVER.into(), show_when),
             self.user.clone(),
         ]
     }
