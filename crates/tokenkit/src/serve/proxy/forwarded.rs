@@ -2,7 +2,8 @@
 //! `X-Forwarded-*` headers and `Forwarded` (RFC 7239).
 //!
 //! What a trusted proxy sent is kept and added to. Anybody else's is the
-//! client's invention and replaced.
+//! client's invention and replaced. Spellings such as `x_forwarded_for`, which
+//! some services take for the same name, no proxy writes: they always go.
 
 use std::net::IpAddr;
 
@@ -18,15 +19,13 @@ const FAMILY: &str = "x-forwarded-";
 /// stands in the headers already.
 pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
     let peer = peer.to_canonical();
-    if !trusted {
-        let invented: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| name.as_str().starts_with(FAMILY))
-            .cloned()
-            .collect();
-        for name in invented.iter().chain([&FORWARDED, &REAL_IP]) {
-            headers.remove(name);
-        }
+    let invented: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| tells(name).is_some_and(|plainly| !(trusted && plainly)))
+        .cloned()
+        .collect();
+    for name in &invented {
+        headers.remove(name);
     }
     append(headers, &FOR, &peer.to_string());
     if headers.contains_key(FORWARDED) {
@@ -44,6 +43,21 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
     {
         headers.insert(HOST_SENT, host);
     }
+}
+
+/// Whether a name reads as one of those that tell of a connection, and if so,
+/// whether it is spelt as they are.
+fn tells(name: &HeaderName) -> Option<bool> {
+    let name = name.as_str().as_bytes();
+    let reads_as = |known: &str| {
+        known.bytes().zip(name).all(|(wanted, &found)| {
+            wanted == found || (wanted == b'-' && !found.is_ascii_alphanumeric())
+        })
+    };
+    let whole = |known: &HeaderName| name.len() == known.as_str().len() && reads_as(known.as_str());
+    let in_family = name.len() > FAMILY.len() && reads_as(FAMILY);
+    (in_family || whole(&REAL_IP) || whole(&FORWARDED))
+        .then(|| name.iter().all(|&c| c == b'-' || c.is_ascii_alphanumeric()))
 }
 
 /// Appends a member to a list header and makes one line of it, since some
@@ -89,12 +103,16 @@ mod tests {
             ("x-forwarded-prefix", "/admin"),
             ("x-real-ip", "1.1.1.1"),
             ("forwarded", "for=1.1.1.1"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x.real.ip", "1.1.1.1"),
+            ("x-real-ips", "not about this"),
         ];
         let wanted = [
             "host: api.test",
             "x-forwarded-for: 192.0.2.1",
             "x-forwarded-host: api.test",
             "x-forwarded-proto: http",
+            "x-real-ips: not about this",
         ];
         assert_eq!(told(&invented, "::ffff:192.0.2.1", false), wanted);
     }
@@ -109,6 +127,8 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-real-ip", "192.0.2.1"),
             ("forwarded", "for=192.0.2.1"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-forwarded_proto", "http"),
         ];
         let wanted = [
             "forwarded: for=192.0.2.1, for=\"[2001:db8::1]\"",
