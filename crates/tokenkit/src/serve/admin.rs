@@ -63,6 +63,13 @@ impl Status {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Whether requests should be sent here: not before all is loaded, not while
+    /// stopping, and not where revocations can no longer arrive.
+    fn is_ready(&self) -> bool {
+        let follows = self.parts.get().is_some_and(|parts| parts.store.follows());
+        follows && self.ready.load(Ordering::Relaxed)
+    }
+
     fn exposition(&self) -> String {
         let Some(parts) = self.parts.get() else {
             return metrics::exposition(&[], Gauges::default());
@@ -83,9 +90,7 @@ impl Status {
         }
         match request.uri().path() {
             "/healthz" => answer::text(StatusCode::OK, TEXT, "ok\n", method),
-            "/readyz" if self.ready.load(Ordering::Relaxed) => {
-                answer::text(StatusCode::OK, TEXT, "ready\n", method)
-            }
+            "/readyz" if self.is_ready() => answer::text(StatusCode::OK, TEXT, "ready\n", method),
             "/readyz" => answer::text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n", method),
             "/metrics" => answer::text(StatusCode::OK, EXPOSITION, self.exposition(), method),
             _ => Problem::NO_SUCH_ENDPOINT.answer(method),

@@ -10,7 +10,7 @@
 //! would have to go.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,9 +36,16 @@ pub(super) struct Health {
     /// Milliseconds from `begun` to the last look that succeeded.
     last_ms: AtomicU64,
     errors: AtomicU64,
+    /// Whether nobody follows any more.
+    ended: AtomicBool,
 }
 
 impl Health {
+    /// Whether changes still arrive, if only late.
+    pub(super) fn follows(&self) -> bool {
+        !self.ended.load(Ordering::Relaxed)
+    }
+
     /// Time since the store was last looked at with success.
     pub(super) fn lag(&self) -> Duration {
         // Relaxed here and below: numbers for people, which guard nothing.
@@ -146,11 +153,15 @@ impl Following {
             begun: Instant::now(),
             last_ms: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
         });
         let told = Arc::clone(&health);
         let thread = thread::Builder::new()
             .name("follow".into())
-            .spawn(move || follow(follower, &engine, &stopped, &told))
+            .spawn(move || {
+                let _told = Ended(&told);
+                follow(follower, &engine, &stopped, &told);
+            })
             .map_err(|error| {
                 OperatorError::wrap("cannot start the thread that follows the store", error)
             })?;
@@ -164,8 +175,22 @@ impl Following {
     /// Ends the thread.
     pub(super) fn stop(self) {
         drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that follows the store had ended in a panic");
+        // Of a panic was told when it came.
+        let _ = self.thread.join();
+    }
+}
+
+/// Tells of the thread's end, however it comes.
+struct Ended<'a>(&'a Health);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+        if thread::panicking() {
+            tracing::error!(
+                "the thread that follows the store has failed: no change arrives any more, no \
+                 revocation either; restart the server"
+            );
         }
     }
 }
@@ -219,5 +244,32 @@ fn complain(error: &FollowError, trouble: &mut Option<(String, Instant)>) {
             "cannot take over changes from the store; what is known stays in force, and it is tried again"
         );
         *trouble = Some((text, Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_a_panic_is_told_as_well() {
+        let health = Health {
+            begun: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        };
+        assert!(health.follows());
+        let panicked = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _told = Ended(&health);
+                    panic!("as a test");
+                })
+                .join()
+                .is_err()
+        });
+        assert!(panicked);
+        assert!(!health.follows());
     }
 }
