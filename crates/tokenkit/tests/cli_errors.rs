@@ -482,5 +482,17 @@ fn a_port_that_is_taken() {
         );
     }
     drop(holder);
+    let both = [
+        "--listen",
+        "127.0.0.1:65000",
+        "--admin-listen",
+        "127.0.0.1:65000",
+    ];
+    let line = place.refused(&[&["serve"][..], &both].concat());
+    assert_eq!(
+        line,
+        "server.listen and server.admin_listen are both 127.0.0.1:65000: choose another address \
+         for one"
+    );
     assert!(!place.path("tokenkit-data").exists(), "nothing was begun");
 }

@@ -20,6 +20,7 @@ mod keep_alive;
 mod live;
 mod logging;
 mod metrics;
+mod open_files;
 mod opening;
 mod proxy;
 mod reload;
@@ -52,6 +53,13 @@ use crate::settings::Settings;
 /// What the operator gave does not let the server start.
 pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let logging = Logging::start(&settings.log)?;
+    if settings.server.listen == settings.server.admin_listen && settings.server.listen.port() != 0
+    {
+        return Err(OperatorError::new(format_args!(
+            "server.listen and server.admin_listen are both {}: choose another address for one",
+            settings.server.listen
+        )));
+    }
     // The sockets first: with a port that is taken nothing else is begun.
     let listener = accept::bind("server.listen", settings.server.listen)?;
     let admin = accept::bind("server.admin_listen", settings.server.admin_listen)?;

@@ -15,6 +15,7 @@ use super::connection;
 use super::door::Door;
 use super::live::Live;
 use super::metrics::Counters;
+use super::open_files;
 use super::proxy::Proxy;
 use crate::error::OperatorError;
 use crate::settings::Server;
@@ -42,7 +43,8 @@ impl Workers {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let fleet = Arc::new(Fleet::new(count, server.max_connections));
+        let max_connections = open_files::max_connections(server, count);
+        let fleet = Arc::new(Fleet::new(count, max_connections));
         let failed = |error| OperatorError::wrap("cannot start the server's threads", error);
         let mut workers = Self {
             threads: Vec::with_capacity(count),
