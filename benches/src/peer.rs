@@ -20,6 +20,7 @@ use crate::subject::{LIFE_S, SECRET, Subject, THRESHOLD, WINDOW_S};
 
 /// What is kept of a key.
 struct Record {
+    project: u32,
     revoked: bool,
     disabled: bool,
     expires_at: Option<u64>,
@@ -58,21 +59,40 @@ impl Failures {
     }
 }
 
+/// What is kept of a session, by its token's digest.
+struct Session {
+    project: u32,
+    expires_at: Option<u64>,
+}
+
+/// What a request says.
+struct Asked<'a> {
+    key: Option<&'a [u8]>,
+    client: IpAddr,
+    origin: Option<&'a str>,
+    bearer: Option<&'a [u8]>,
+    needs_user: bool,
+}
+
 /// The peer.
 pub struct Peer {
     prefixes: Vec<&'static [u8]>,
+    exempt: Vec<IpAddr>,
     keys: DashMap<[u8; 32], Record, RandomState>,
+    sessions: DashMap<[u8; 32], Session, RandomState>,
     failures: DashMap<IpAddr, Failures, RandomState>,
 }
 
 impl Peer {
-    fn check(&self, key: Option<&[u8]>, client: IpAddr, origin: Option<&str>) -> Reason {
-        let Some(key) = key.filter(|key| !key.trim_ascii().is_empty()) else {
+    fn check(&self, asked: &Asked<'_>) -> Reason {
+        let client = asked.client;
+        let Some(key) = asked.key.filter(|key| !key.trim_ascii().is_empty()) else {
             return Reason::MissingKey;
         };
         let now = Clock::System.now();
         if let Some(failures) = self.failures.get(&client)
             && now < failures.blocked_until
+            && !self.exempt.contains(&client)
         {
             return Reason::IpBlocked;
         }
@@ -91,7 +111,7 @@ impl Peer {
         if record.expires_at.is_some_and(|at| at <= now) {
             return Reason::ExpiredKey;
         }
-        let origin_ok = match origin {
+        let origin_ok = match asked.origin {
             Some(origin) => record.origins.is_empty() || record.origins.iter().any(|o| o == origin),
             None => !record.require_origin,
         };
@@ -101,6 +121,18 @@ impl Peer {
         if !record.ips.is_empty() && !record.ips.contains(&client) {
             return Reason::IpDenied;
         }
+        if asked.needs_user || asked.bearer.is_some() {
+            let token = asked.bearer.filter(|token| !token.trim_ascii().is_empty());
+            let session = token.and_then(|token| self.sessions.get(&digest(token)));
+            let valid = session.is_some_and(|session| {
+                session.project == record.project && session.expires_at.is_none_or(|at| now < at)
+            });
+            match (asked.needs_user && !valid, token) {
+                (true, None) => return Reason::BearerRequired,
+                (true, Some(_)) => return Reason::BearerInvalid,
+                (false, _) => {}
+            }
+        }
         match record.limiter.check() {
             Ok(()) => Reason::Allowed,
             Err(_) => Reason::HourlyLimit,
@@ -108,11 +140,14 @@ impl Peer {
     }
 
     fn guess(&self, client: IpAddr, now: u64, reason: Reason) -> Reason {
-        self.failures.entry(client).or_default().count(now);
+        if !self.exempt.contains(&client) {
+            self.failures.entry(client).or_default().count(now);
+        }
         reason
     }
 }
 
+/// The digest of a key or a token.
 fn digest(key: &[u8]) -> [u8; 32] {
     blake3::keyed_hash(&SECRET, key).into()
 }
@@ -124,11 +159,14 @@ impl Subject for Peer {
         let expires_at = Some(Clock::System.now() + LIFE_S);
         let peer = Self {
             prefixes: vec![PREFIX, b"tk_test"],
+            exempt: Vec::new(),
             keys: DashMap::with_capacity_and_hasher(keys.all().len(), hasher.clone()),
+            sessions: DashMap::with_hasher(hasher.clone()),
             failures: DashMap::with_hasher(hasher),
         };
         for key in keys.all() {
             let record = Record {
+                project: 1,
                 revoked: false,
                 disabled: false,
                 expires_at,
@@ -144,7 +182,13 @@ impl Subject for Peer {
 
     fn decide(&self, request: &Drawn) -> Reason {
         let key = request.key().map(<[u8; _]>::as_slice);
-        std::hint::black_box(self.check(key, request.client().into(), None))
+        std::hint::black_box(self.check(&Asked {
+            key,
+            client: request.client().into(),
+            origin: None,
+            bearer: None,
+            needs_user: false,
+        }))
     }
 }
 
@@ -155,6 +199,16 @@ mod tests {
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    fn asked(key: Option<&[u8]>) -> Asked<'_> {
+        Asked {
+            key,
+            client: CLIENT,
+            origin: None,
+            bearer: None,
+            needs_user: false,
+        }
+    }
+
     /// A peer whose only record was changed, and its answer.
     fn with(change: impl FnOnce(&mut Record), origin: Option<&str>) -> Reason {
         let keys = Keys::draw(1);
@@ -163,7 +217,10 @@ mod tests {
             change(&mut record);
             record
         });
-        peer.check(Some(&keys.all()[0]), CLIENT, origin)
+        peer.check(&Asked {
+            origin,
+            ..asked(Some(&keys.all()[0]))
+        })
     }
 
     #[test]
@@ -184,15 +241,46 @@ mod tests {
     }
 
     #[test]
-    fn guesses_block() {
-        let peer = Peer::set_up(&Keys::draw(1), 1);
-        for _ in 0..THRESHOLD {
-            assert_eq!(
-                peer.check(Some(b"guess"), CLIENT, None),
-                Reason::MalformedKey
-            );
+    fn users_are_asked_for_their_sessions() {
+        let keys = Keys::draw(1);
+        let peer = Peer::set_up(&keys, 9);
+        for (token, project, expires_at) in [
+            (&b"good"[..], 1, None),
+            (b"late", 1, Some(1)),
+            (b"other", 2, None),
+        ] {
+            let session = Session {
+                project,
+                expires_at,
+            };
+            peer.sessions.insert(digest(token), session);
         }
-        assert_eq!(peer.check(Some(b"guess"), CLIENT, None), Reason::IpBlocked);
-        assert_eq!(peer.check(None, CLIENT, None), Reason::MissingKey);
+        let with = |bearer, needs_user| {
+            peer.check(&Asked {
+                bearer,
+                needs_user,
+                ..asked(Some(&keys.all()[0]))
+            })
+        };
+        assert_eq!(with(None, true), Reason::BearerRequired);
+        assert_eq!(with(Some(b" "), true), Reason::BearerRequired);
+        for token in [&b"none"[..], b"late", b"other"] {
+            assert_eq!(with(Some(token), true), Reason::BearerInvalid);
+            assert_eq!(with(Some(token), false), Reason::Allowed);
+        }
+        assert_eq!(with(Some(b"good"), true), Reason::Allowed);
+    }
+
+    #[test]
+    fn guesses_block() {
+        let mut peer = Peer::set_up(&Keys::draw(1), 1);
+        let guess = asked(Some(b"guess"));
+        for _ in 0..THRESHOLD {
+            assert_eq!(peer.check(&guess), Reason::MalformedKey);
+        }
+        assert_eq!(peer.check(&guess), Reason::IpBlocked);
+        assert_eq!(peer.check(&asked(None)), Reason::MissingKey);
+        peer.exempt.push(CLIENT);
+        assert_eq!(peer.check(&guess), Reason::MalformedKey);
     }
 }
