@@ -22,6 +22,8 @@ pub(crate) enum Failure {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// What a command runs on is not on this machine.
+    Missing(String),
     /// xtask was called wrongly.
     Usage(String),
     /// What ran found something wrong.
@@ -32,6 +34,11 @@ impl Failure {
     /// Something wrong with the call.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self::Usage(text.into())
+    }
+
+    /// Something not installed, and the command that installs it.
+    pub(crate) fn missing(what: &str, install: &str) -> Self {
+        Self::Missing(format!("{what} is not installed: {install}"))
     }
 
     /// Something wrong with the project or the machine.
@@ -48,7 +55,7 @@ impl Failure {
                 ExitCode::from(code.filter(|code| *code != 0).unwrap_or(1))
             }
             Self::Usage(_) => ExitCode::from(2),
-            Self::NotStarted { .. } | Self::Found(_) => ExitCode::FAILURE,
+            Self::NotStarted { .. } | Self::Missing(_) | Self::Found(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -62,7 +69,7 @@ impl fmt::Display for Failure {
             } => write!(f, "exit code {code} from: {line}"),
             Self::Program { line, code: None } => write!(f, "ended by a signal: {line}"),
             Self::NotStarted { line, cause } => write!(f, "cannot start ({cause}): {line}"),
-            Self::Usage(text) | Self::Found(text) => f.write_str(text),
+            Self::Missing(text) | Self::Usage(text) | Self::Found(text) => f.write_str(text),
         }
     }
 }
@@ -190,9 +197,15 @@ pub(crate) fn root() -> &'static Path {
     package.parent().unwrap_or(package)
 }
 
+/// The folder that cargo builds into.
+pub(crate) fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR");
+    root().join(named.unwrap_or_else(|| "target".into()))
+}
+
 /// The files of a folder under the root whose names end so, sorted; none
 /// where the folder is not there.
-pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
         .into_iter()
         .flatten()
