@@ -125,8 +125,10 @@ mod tests {
 
     #[test]
     fn every_changed_byte_is_noticed() {
+        // Miri takes minutes for them all.
+        let step = if cfg!(miri) { 51 } else { 1 };
         for i in 0..KEY.len() {
-            for byte in 0..=255 {
+            for byte in (0..=255).step_by(step) {
                 let mut key = KEY.to_vec();
                 key[i] = byte;
                 if key != KEY {
