@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use engine::{KeyId, KeyState, Reason};
 use trace::{Answer, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
 
-use crate::oracle_forms::{in_blocks, in_origins, key_id, unit};
+use crate::oracle_forms::{Unit, in_blocks, in_origins, key_id, unit};
 
 /// A plain model of the contract.
 pub struct Oracle {
@@ -21,7 +21,7 @@ pub struct Oracle {
     /// By the whole token.
     sessions: HashMap<String, KnownSession>,
     /// By the unit in which addresses are counted.
-    addresses: HashMap<u64, Address>,
+    addresses: HashMap<Unit, Address>,
 }
 
 struct KnownKey {
@@ -179,7 +179,7 @@ impl Oracle {
         let token = ask
             .bearer
             .as_deref()
-            .filter(|token| !token.trim().is_empty());
+            .filter(|token| !token.trim_matches([' ', '\t']).is_empty());
         let user = token
             .and_then(|token| self.sessions.get(token))
             .filter(|session| session.project == key.project && !over(session.expires_at, at))

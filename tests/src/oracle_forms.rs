@@ -1,7 +1,7 @@
 //! The forms that the oracle reads: keys, addresses, blocks, origins. Slow
 //! and plain; none of it is taken from the engine.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The id of a key of the right form under one of the prefixes.
 pub(crate) fn key_id<'k>(header: &'k str, prefixes: &[String]) -> Option<&'k str> {
@@ -44,13 +44,20 @@ fn base62(mut number: u32) -> String {
     digits.iter().map(|digit| char::from(*digit)).collect()
 }
 
-/// The unit in which an address's failures are counted: itself for IPv4, the
-/// upper half for IPv6.
-pub(crate) fn unit(ip: IpAddr) -> u64 {
+/// The unit in which an address's failures are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Unit {
+    /// An IPv4 address.
+    Address(u32),
+    /// The upper half of an IPv6 one.
+    Network(u64),
+}
+
+/// The unit of an address.
+pub(crate) fn unit(ip: IpAddr) -> Unit {
     match ip.to_canonical() {
-        // No IPv6 address that a test uses begins so.
-        IpAddr::V4(ip) => 0xFFFF_0000_0000_0000 | u64::from(ip.to_bits()),
-        IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+        IpAddr::V4(ip) => Unit::Address(ip.to_bits()),
+        IpAddr::V6(ip) => Unit::Network((ip.to_bits() >> 64) as u64),
     }
 }
 
@@ -93,29 +100,57 @@ struct Origin {
 
 /// Takes an origin apart; `null` is a scheme of its own.
 fn origin(text: &str) -> Option<Origin> {
-    let text = text.to_ascii_lowercase();
     if text == "null" {
         return Some(Origin {
-            scheme: text,
+            scheme: text.into(),
             host: String::new(),
             port: 0,
         });
     }
+    let text = text.to_ascii_lowercase();
     let (scheme, rest) = text.split_once("://")?;
     let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        Some((host, port)) if !port.ends_with(']') => (host, number(port)?),
         _ => match scheme {
-            "http" => (rest, 80),
-            "https" => (rest, 443),
+            "http" | "ws" => (rest, 80),
+            "https" | "wss" => (rest, 443),
             _ => (rest, 0),
         },
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "*.-[:]".contains(c);
-    (!host.is_empty() && host.chars().all(plain)).then(|| Origin {
+    let scheme_plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let right = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(scheme_plain)
+        && is_host(host);
+    right.then(|| Origin {
         scheme: scheme.into(),
         host: host.into(),
         port,
     })
+}
+
+/// A port as it is written: from 1 to 65535, without leading zeros.
+fn number(text: &str) -> Option<u16> {
+    let number: u16 = text.parse().ok()?;
+    (number > 0 && number.to_string() == text).then_some(number)
+}
+
+/// Whether a text is a dotted name, perhaps with a dot behind and in a list
+/// with `*` as its first label; or an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    if let Some(ip) = text.strip_prefix('[') {
+        return ip
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    }
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    text.len() <= 253 && labels.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -142,6 +177,17 @@ mod tests {
         assert!(!in_origins(&list, "https://evilshop.example"));
         assert!(!in_origins(&list, "http://a.example"));
         assert!(!in_origins(&list, "null"));
+        assert!(in_origins(&["null".into()], "null"));
+        for no_origin in [
+            "NULL",
+            "http://a.example:08080",
+            "http://a.example:8080/",
+            "http://a..example:8080",
+            "1http://a.example:8080",
+        ] {
+            assert!(origin(no_origin).is_none(), "{no_origin}");
+        }
+        assert!(origin("https://[2001:db8::1]:8443").is_some());
         assert!(in_blocks(
             &["10.0.0.0/8".into()],
             "::ffff:10.9.9.9".parse().unwrap()

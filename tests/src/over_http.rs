@@ -209,7 +209,7 @@ impl Subject for OverHttp {
                 .await
                 .map_err(|_| OverHttpError::Silent(PATIENCE))?
         })?;
-        let answer = read(ask, &head, &body);
+        let answer = read(ask, at, &head, &body);
         answer.map(Some).map_err(|what| OverHttpError::Answer {
             asked: path(ask),
             what,
@@ -218,7 +218,7 @@ impl Subject for OverHttp {
 }
 
 /// What an answer over HTTP shows of a decision.
-fn read(ask: &Ask, head: &http::response::Parts, body: &[u8]) -> Result<Answer, String> {
+fn read(ask: &Ask, at: u64, head: &http::response::Parts, body: &[u8]) -> Result<Answer, String> {
     let headers = Headers(&head.headers);
     let refused = head
         .headers
@@ -255,9 +255,11 @@ fn read(ask: &Ask, head: &http::response::Parts, body: &[u8]) -> Result<Answer, 
     }
     if headers.number("x-ratelimit-limit")? != limit
         || headers.number("x-ratelimit-remaining")? != remaining
+        || headers.number("x-ratelimit-reset")? != reset.map(|seconds| at + seconds)
     {
         return Err("older rate limit headers that say something else".into());
     }
+    headers.fit(head.status.as_u16())?;
     let echoed = match head.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN) {
         None => false,
         Some(echo)
@@ -299,6 +301,27 @@ impl<'a> Headers<'a> {
     fn number(&self, name: &str) -> Result<Option<u64>, String> {
         let number = self.text(name)?.map(str::parse).transpose();
         number.map_err(|error| format!("a {name} that is no number: {error}"))
+    }
+
+    /// Checks the headers that a status demands, and those that it rules out.
+    fn fit(&self, status: u16) -> Result<(), String> {
+        let refused = status != 200;
+        let challenge = (status == 401).then_some("api-key realm=\"tokenkit\"");
+        let wanted = [
+            ("vary", Some("Origin")),
+            ("cache-control", refused.then_some("no-store")),
+            ("www-authenticate", challenge),
+        ];
+        for (name, value) in wanted {
+            let found = self.text(name)?;
+            if found != value {
+                return Err(format!("a status of {status} with {name}: {found:?}"));
+            }
+        }
+        if self.number("retry-after")?.is_some() != (status == 429) {
+            return Err(format!("a status of {status} that gets Retry-After wrong"));
+        }
+        Ok(())
     }
 
     /// The two parameters of `"hour";a=1;b=2`.
