@@ -3,8 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tests::oracle::Oracle;
 use tokenkit_fuzz::script::Script;
-use trace::EngineSubject;
+use tokenkit_fuzz::twins::Twins;
 
-fuzz_target!(|script: Script| script.compare::<EngineSubject, Oracle>());
+fuzz_target!(|script: Script| script.run::<Twins>());

@@ -1,18 +1,41 @@
-//! Whatever a trace file holds, reading it ends with a trace or an error, and
-//! replaying it with a report or an error.
+//! Whatever a trace file holds, reading it ends with a trace or an error; and
+//! in replaying it the engine and its slow twin answer every step alike.
 
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use trace::{EngineSubject, Trace, replay};
+use tokenkit_fuzz::twins::Twins;
+use trace::{Action, StepKind, Trace, replay};
 
 /// Each replay sets up an engine; a long one only repeats what a short one does.
 const MAX_STEPS: usize = 64;
 
+/// The last second that is compared: far from where the engine's words end
+/// and its times saturate, which the twin's do not.
+const LAST_SECOND: u64 = 1 << 35;
+
+/// The longest token that is compared: the engine looks up no longer ones.
+const MAX_TOKEN_LEN: usize = 512;
+
+/// Whether the twin, which has no bounds, can be held against the engine.
+fn within_bounds(trace: &Trace) -> bool {
+    let mut tokens = trace.sessions.iter().map(|session| &session.token);
+    tokens.all(|token| token.len() <= MAX_TOKEN_LEN)
+        && trace.steps.iter().all(|step| {
+            let token = match &step.kind {
+                StepKind::Do(Action::AddSession(session)) => Some(&session.token),
+                StepKind::Do(_) | StepKind::Decide { .. } => None,
+            };
+            step.at <= LAST_SECOND && token.is_none_or(|token| token.len() <= MAX_TOKEN_LEN)
+        })
+}
+
 fuzz_target!(|bytes: &[u8]| -> Corpus {
     match Trace::parse(bytes) {
-        Ok(trace) if trace.steps.len() <= MAX_STEPS => {
-            if let Err(error) = replay::<EngineSubject>(&trace) {
+        Ok(mut trace) if trace.steps.len() <= MAX_STEPS && within_bounds(&trace) => {
+            // Far more than so few steps name, and little to set up.
+            trace.config.failures.max_addresses = 8192;
+            if let Err(error) = replay::<Twins>(&trace) {
                 assert!(!error.to_string().is_empty());
             }
         }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod script;
+pub mod twins;
 
 /// Writes the check of what stands before it behind it, so that a fuzzer gets
 /// past a sum that it cannot guess: CRC-32 in six base62 digits.
