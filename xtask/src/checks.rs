@@ -1,34 +1,49 @@
 //! The quick habits: lint, test, trace, deny.
 
+use std::path::PathBuf;
+
 use crate::shell::{Failure, Program, files, root};
 
-/// Formatting, clippy and rustdoc, with warnings as errors.
+/// Names folders with more traces, separated as in `PATH`: the tests read it.
+const TRACES: &str = "TOKENKIT_TRACES";
+
+/// Where traces that other implementations share lie, if they do.
+const SHARED_TRACES: &str = "../shared/vectors";
+
+/// Formatting, clippy and rustdoc, with warnings as errors; the fuzz targets,
+/// a workspace of their own, included.
 pub(crate) fn lint() -> Result<(), Failure> {
     Program::cargo("fmt --all --check").run()?;
+    Program::cargo("fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     Program::cargo("clippy --workspace --all-targets -- -D warnings").run()?;
+    Program::cargo("clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings").run()?;
     Program::cargo("doc --workspace --no-deps --document-private-items")
         .flags("RUSTDOCFLAGS", "-D warnings")
         .run()
 }
 
-/// Every test of the workspace: the command that the README names.
+/// Every test of the workspace: the command that the README names. The shared
+/// traces, where they lie beside the project, go through the same tests as its
+/// own.
 pub(crate) fn test() -> Result<(), Failure> {
-    Program::cargo("test --workspace").run()
+    let test = Program::cargo("test --workspace");
+    let shared = root().join(SHARED_TRACES);
+    if std::env::var_os(TRACES).is_none() && shared.is_dir() {
+        test.env(TRACES, &shared.to_string_lossy()).run()
+    } else {
+        test.run()
+    }
 }
 
 /// Replays traces through the program: those given, or the project's own and
-/// the shared vectors where they lie beside the project.
+/// the shared ones.
 pub(crate) fn trace(given: Vec<String>) -> Result<(), Failure> {
     let traces = if given.is_empty() {
         let own = files("tests/traces", ".json");
         if own.is_empty() {
             return Err(Failure::found("tests/traces holds no trace"));
         }
-        let shared = files("../shared/vectors", ".json");
-        own.iter()
-            .chain(&shared)
-            .map(|path| path.display().to_string())
-            .collect()
+        own.into_iter().chain(shared_traces()).collect()
     } else {
         given
             .iter()
@@ -36,22 +51,37 @@ pub(crate) fn trace(given: Vec<String>) -> Result<(), Failure> {
             .collect::<Result<Vec<_>, _>>()?
     };
     let replay = Program::cargo("run --release --package tokenkit -- replay");
-    traces.into_iter().fold(replay, Program::arg).run()
+    let add = |replay: Program, file: PathBuf| replay.arg(file.to_string_lossy());
+    traces.into_iter().fold(replay, add).run()
+}
+
+/// The traces of the folders that are named, or of the one beside the project.
+fn shared_traces() -> Vec<PathBuf> {
+    let folders = match std::env::var_os(TRACES) {
+        Some(named) => std::env::split_paths(&named)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .collect(),
+        None => vec![PathBuf::from(SHARED_TRACES)],
+    };
+    folders
+        .iter()
+        .flat_map(|folder| files(folder, ".json"))
+        .collect()
 }
 
 /// A file named by the caller, whose folder may be another than the root.
-fn from_here(file: &str) -> Result<String, Failure> {
-    let path = std::path::absolute(file)
-        .map_err(|error| Failure::found(format!("cannot find {file}: {error}")))?;
-    Ok(path.display().to_string())
+fn from_here(file: &str) -> Result<PathBuf, Failure> {
+    std::path::absolute(file)
+        .map_err(|error| Failure::found(format!("cannot find {file}: {error}")))
 }
 
 /// Licences, bans and sources of all dependencies, those of the fuzz targets
 /// included; advisories where their database lies on this machine.
 pub(crate) fn deny() -> Result<(), Failure> {
     if !Program::cargo("deny --version").succeeds() {
-        return Err(Failure::found(
-            "cargo-deny is not installed: cargo install cargo-deny --locked",
+        return Err(Failure::missing(
+            "cargo-deny",
+            "cargo install cargo-deny --locked",
         ));
     }
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {

@@ -6,6 +6,19 @@ use crate::shell::{Failure, Program};
 /// The target that the sanitizers know.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+const INSTALL_MIRI: &str = "rustup toolchain install nightly --component miri,rust-src";
+const INSTALL_SOURCES: &str = "rustup toolchain install nightly --component rust-src";
+
+/// What Miri runs: the engine's own tests, and those across the workspace that
+/// need no system call that it does not know.
+const MIRI_TESTS: [&str; 2] = [
+    "--package engine --lib",
+    "--package tokenkit-tests --test concurrency",
+];
+
+/// Which of them are run on every change.
+const QUICK_MIRI: [&str; 4] = ["failures::", "hours::", "sessions::", "threshold_guesses"];
+
 /// Runs the loom models: every test of the engine whose name holds `loom`.
 pub(crate) fn model() -> Result<(), Failure> {
     let cargo = || {
@@ -28,38 +41,44 @@ pub(crate) fn model() -> Result<(), Failure> {
     }
 }
 
-/// Runs the engine's tests under Miri with tree borrows; with `seeds`, each
-/// once for every seed of the scheduler. Skipped where Miri is not installed.
-pub(crate) fn miri(seeds: Option<u64>, filters: Vec<String>) -> Result<(), Failure> {
+/// Runs what the engine's own tests and the concurrent ones do under Miri with
+/// tree borrows: those whose names hold a filter, or all; with `seeds`, each
+/// once for every seed of the scheduler.
+pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure> {
     if !has_nightly("miri --version") {
-        eprintln!(
-            "SKIPPED: Miri is not installed: rustup toolchain install nightly --component miri,rust-src"
-        );
-        return Ok(());
+        return Err(Failure::missing("Miri", INSTALL_MIRI));
     }
-    // Isolation would refuse the file system to the tests that read traces and
-    // to proptest's record of failures.
+    // Isolation would refuse tests the clock and the source of random bytes.
     let mut flags = String::from("-Zmiri-tree-borrows -Zmiri-disable-isolation");
     if let Some(seeds) = seeds {
         flags += &format!(" -Zmiri-many-seeds=0..{seeds}");
     }
-    let miri = Program::cargo("+nightly miri test --package engine")
-        .env("CARGO_TARGET_DIR", "target/miri")
-        .flags("MIRIFLAGS", &flags)
-        .arg("--");
-    filters.into_iter().fold(miri, Program::arg).run()
+    for tests in MIRI_TESTS {
+        let miri = Program::cargo("+nightly miri test")
+            .words(tests)
+            .env("CARGO_TARGET_DIR", "target/miri")
+            .flags("MIRIFLAGS", &flags)
+            .arg("--");
+        filters.iter().fold(miri, Program::arg).run()?;
+    }
+    Ok(())
+}
+
+/// The parts of the engine that hold unsafe code or share words, under Miri
+/// within minutes.
+pub(crate) fn quick_miri() -> Result<(), Failure> {
+    let filters = QUICK_MIRI.map(String::from);
+    miri(None, &filters)
 }
 
 /// Runs the engine's own and the concurrent tests under ThreadSanitizer, the
-/// standard library built with it too. Skipped where nightly's sources are
-/// not installed.
+/// standard library built with it too.
 pub(crate) fn tsan() -> Result<(), Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
-        eprintln!(
-            "SKIPPED: nightly's sources are not installed: \
-             rustup toolchain install nightly --component rust-src"
-        );
-        return Ok(());
+        return Err(Failure::missing(
+            "nightly with its sources",
+            INSTALL_SOURCES,
+        ));
     }
     for tests in [
         "--package engine --lib",

@@ -2,14 +2,16 @@
 
 use crate::shell::{Failure, Program, files, root};
 
-/// Runs every target, or the one named, for `seconds` each.
+/// Runs every target, or the one named, for `seconds` each; with a `seed`,
+/// always from the same first inputs on.
 ///
 /// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
 /// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
-pub(crate) fn run(seconds: u64, wanted: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
     if !Program::cargo("fuzz --version").succeeds() {
-        return Err(Failure::found(
-            "cargo-fuzz is not installed: cargo install cargo-fuzz --locked",
+        return Err(Failure::missing(
+            "cargo-fuzz",
+            "cargo install cargo-fuzz --locked",
         ));
     }
     let targets = targets()?;
@@ -24,7 +26,7 @@ pub(crate) fn run(seconds: u64, wanted: Option<&str>) -> Result<(), Failure> {
     let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
     cargo_fuzz("build").words(wanted.unwrap_or("")).run()?;
     for target in targets.iter().filter(chosen) {
-        run_one(target, seconds)?;
+        run_one(target, seconds, seed)?;
     }
     Ok(())
 }
@@ -41,18 +43,27 @@ fn targets() -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-fn run_one(target: &str, seconds: u64) -> Result<(), Failure> {
+fn run_one(target: &str, seconds: u64, seed: Option<u64>) -> Result<(), Failure> {
     let corpus = format!("fuzz/corpus/{target}");
     std::fs::create_dir_all(root().join(&corpus))
         .map_err(|error| Failure::found(format!("cannot make {corpus}: {error}")))?;
     let mut fuzzer = cargo_fuzz("run").arg(target).arg(&corpus);
-    let seeds = format!("fuzz/seeds/{target}");
-    if root().join(&seeds).is_dir() {
-        fuzzer = fuzzer.arg(seeds);
+    let own = format!("fuzz/seeds/{target}");
+    let more = (target == "trace_file").then_some("tests/traces");
+    for seeds in [own.as_str()].into_iter().chain(more) {
+        if root().join(seeds).is_dir() {
+            fuzzer = fuzzer.arg(seeds);
+        }
     }
     fuzzer = fuzzer.words("--").arg(format!("-max_total_time={seconds}"));
     // Only the first and the last lines matter; new coverage is not news.
-    fuzzer = fuzzer.words("-print_final_stats=1 -verbosity=0 -timeout=10");
+    fuzzer = fuzzer.words("-print_final_stats=1 -print_funcs=0 -verbosity=0 -timeout=10");
+    // What waits for its last reader looks like a leak, and takes most of the
+    // time to look for.
+    fuzzer = fuzzer.arg("-detect_leaks=0");
+    if let Some(seed) = seed {
+        fuzzer = fuzzer.arg(format!("-seed={seed}"));
+    }
     let dict = format!("fuzz/dict/{target}.dict");
     if root().join(&dict).is_file() {
         fuzzer = fuzzer.arg(format!("-dict={dict}"));

@@ -29,9 +29,10 @@ cargo xtask COMMAND
   test                        every test of the workspace
   trace [FILE…]               replays traces: those given, or tests/traces and the shared vectors
   model                       the loom models of the engine: every interleaving
-  miri [--seeds N] [FILTER…]  the engine's tests under Miri (nightly with miri)
-  tsan                        the concurrent tests under ThreadSanitizer (nightly with rust-src)
-  fuzz [--seconds N] [TARGET] every fuzz target, or one, for N seconds each (60)
+  miri [--seeds N] [FILTER…]  the engine's and the concurrent tests under Miri (nightly with miri)
+  tsan                        the same under ThreadSanitizer (nightly with rust-src)
+  fuzz [--seconds N] [--seed N] [TARGET]
+                              every fuzz target, or one, for N seconds each (60)
   bench [FILTER]              the benchmarks, then a table of ratios to the peer
   instructions [--save]       instructions per decision, against benches/instructions.toml
   deny                        licences, bans and sources of the dependencies
@@ -49,12 +50,13 @@ fn main() -> ExitCode {
         Some("model") => args.none().and_then(|()| concurrency::model()),
         Some("miri") => args
             .number("--seeds")
-            .and_then(|seeds| concurrency::miri(seeds, args.rest())),
+            .and_then(|seeds| concurrency::miri(seeds, &args.rest())),
         Some("tsan") => args.none().and_then(|()| concurrency::tsan()),
         Some("fuzz") => args.number("--seconds").and_then(|seconds| {
+            let seed = args.number("--seed")?;
             let target = args.next_word();
             args.none()?;
-            fuzz::run(seconds.unwrap_or(60), target.as_deref())
+            fuzz::run(seconds.unwrap_or(60), seed, target.as_deref())
         }),
         Some("bench") => bench::run(args.rest()),
         Some("instructions") => {
