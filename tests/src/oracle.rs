@@ -101,12 +101,11 @@ impl Oracle {
             .collect();
         let exempt = in_blocks(&exempt, ask.ip);
         let address = self.addresses.entry(unit(ask.ip)).or_default();
-        let blocked = |until: u64| Answer {
-            retry_after: Some(Some(until - at)),
-            ..refused(Reason::IpBlocked, by_server)
-        };
         if !exempt && at < address.blocked_until {
-            return blocked(address.blocked_until);
+            return Answer {
+                retry_after: Some(Some(address.blocked_until - at)),
+                ..refused(Reason::IpBlocked, by_server)
+            };
         }
         // 3 and 4
         let prefixes: Vec<String> = self
@@ -129,19 +128,13 @@ impl Oracle {
                     return refused(reason, by_server);
                 }
                 let failures = &self.config.failures;
-                let threshold = u64::from(failures.threshold);
-                let was = address.count(at, u64::from(failures.window_s));
-                address.add(at, u64::from(failures.window_s));
-                if was + 1 >= threshold {
+                let window_s = u64::from(failures.window_s);
+                address.add(at, window_s);
+                if address.count(at, window_s) >= u64::from(failures.threshold) {
                     *address = Address {
                         blocked_until: at + u64::from(failures.block_s),
                         ..Address::default()
                     };
-                }
-                // A reading: where a step of the clock brought the count to the
-                // threshold, the failure after it is one too many.
-                if was >= threshold {
-                    return blocked(address.blocked_until);
                 }
                 return refused(reason, by_server);
             }

@@ -49,7 +49,7 @@ fn all_agree<S: Subject>(check: impl Fn(&Path, &Report)) {
         totals.add(&report);
     }
     assert!(
-        totals.traces >= 25,
+        totals.traces >= 40,
         "only {} traces were found",
         totals.traces
     );
