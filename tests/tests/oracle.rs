@@ -1,6 +1,6 @@
 //! The engine against its slow twin: random operations, every answer compared.
 //!
-//! `TOKENKIT_TEST_OPS` says how many operations to run, 100,000 unless set.
+//! `TK_TEST_OPS` says how many operations to run, 100,000 unless set.
 //! Cases that ever failed are kept in `proptest-regressions/` and run first.
 
 #![forbid(unsafe_code)]
@@ -19,9 +19,8 @@ use trace::{Ask, Change, EngineSubject, Key, Session, Subject, Trace};
 const OPS_PER_CASE: usize = 400;
 
 fn cases() -> u32 {
-    let ops = std::env::var("TOKENKIT_TEST_OPS").map_or(100_000, |text| {
-        text.parse::<usize>()
-            .expect("TOKENKIT_TEST_OPS is a number")
+    let ops = std::env::var("TK_TEST_OPS").map_or(100_000, |text| {
+        text.parse::<usize>().expect("TK_TEST_OPS is a number")
     });
     u32::try_from(ops.div_ceil(OPS_PER_CASE)).expect("fewer cases than 2^32")
 }

@@ -1,7 +1,7 @@
 //! Every trace, through the oracle, the engine, and the engine behind HTTP.
 //!
 //! Besides those of this project, the files of every directory named in
-//! `TOKENKIT_TRACES` (separated as in `PATH`) are run.
+//! `TK_TRACES` (separated as in `PATH`) are run.
 
 #![forbid(unsafe_code)]
 #![cfg(not(miri))]
@@ -19,7 +19,7 @@ fn own_directory() -> PathBuf {
 }
 
 fn files() -> Vec<PathBuf> {
-    let more = std::env::var_os("TOKENKIT_TRACES").unwrap_or_default();
+    let more = std::env::var_os("TK_TRACES").unwrap_or_default();
     let more = std::env::split_paths(&more).filter(|path| !path.as_os_str().is_empty());
     let mut files = Vec::new();
     for directory in std::iter::once(own_directory()).chain(more) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::shell::{Failure, Program, files, root};
 
 /// Names folders with more traces, separated as in `PATH`: the tests read it.
-const TRACES: &str = "TOKENKIT_TRACES";
+/// The program would take a name that begins as its own do for a setting.
+const TRACES: &str = "TK_TRACES";
 
 /// Where traces that other implementations share lie, if they do.
 const SHARED_TRACES: &str = "../shared/vectors";

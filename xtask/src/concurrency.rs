@@ -16,8 +16,17 @@ const MIRI_TESTS: [&str; 2] = [
     "--package tokenkit-tests --test concurrency",
 ];
 
-/// Which of them are run on every change.
-const QUICK_MIRI: [&str; 4] = ["failures::", "hours::", "sessions::", "threshold_guesses"];
+/// Which of them are run on every change: what takes seconds.
+const QUICK_MIRI: [&str; 8] = [
+    "failures::",
+    "hours::",
+    "keyring::slots::",
+    "keyring::tests::a_key_keeps",
+    "keyring::tests::what_was_replaced",
+    "sessions::gate::",
+    "sessions::limbo::",
+    "threshold_guesses",
+];
 
 /// Runs the loom models: every test of the engine whose name holds `loom`.
 pub(crate) fn model() -> Result<(), Failure> {
