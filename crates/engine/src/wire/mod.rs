@@ -29,7 +29,7 @@ pub const PROJECT_HEADER: &str = "x-tokenkit-project";
 pub const USER_HEADER: &str = "x-tokenkit-user";
 /// The header in which a client sends its key.
 pub const API_KEY_HEADER: &str = "api-key";
-/// The media type of [`problem`] bodies.
+/// The media type of [`problem()`] bodies.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// How decisions are rendered: the realm of the challenge, and whether the
