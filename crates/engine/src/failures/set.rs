@@ -126,13 +126,18 @@ impl<'a> Set<'a> {
 
     /// The way to give up: one without an owner, else one whose window has run
     /// out, else that with the fewest failures, and a blocked one last.
+    ///
+    /// One that never had an owner comes before any that has: an address whose
+    /// failures do not count at this stamp may have some at an earlier or later
+    /// one.
     fn least_needed(self, now: u64, window: &Window) -> Candidate<'a> {
         let judge = |at: usize| {
             // Acquire: as in `find`.
             let tag = Tag::at(self.tags[at].load(Ordering::Acquire), at);
             let way = self.way(at, tag);
             let judged = way.owned_state();
-            let worth = judged.map_or(0, |state| 1 + way.worth(state, now, window));
+            let owned = judged.filter(|_| tag.is_of_an_address());
+            let worth = owned.map_or(0, |state| 1 + way.worth(state, now, window));
             Candidate { way, judged, worth }
         };
         let mut best = judge(0);

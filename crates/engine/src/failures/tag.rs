@@ -66,6 +66,11 @@ impl Tag {
         AddressHash(self.0 >> (WAY_BITS + ERA_BITS))
     }
 
+    /// Whether it has ever been written.
+    pub(super) fn is_of_an_address(self) -> bool {
+        self.hash().0 != 0
+    }
+
     pub(super) fn way(self) -> usize {
         (self.0 >> ERA_BITS & ((1 << WAY_BITS) - 1)) as usize
     }

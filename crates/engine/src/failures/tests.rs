@@ -147,6 +147,22 @@ fn a_flood_of_addresses_takes_what_matters_least() {
 }
 
 #[test]
+fn no_address_gives_way_while_its_set_has_room() {
+    // One set.
+    let table = Table::new(WAYS as u32);
+    let window = Window::new(2, 300, 60);
+    for ip in 0..WAYS as u32 {
+        // Each an hour before the others, none of whose failures count then.
+        table.fail(ip, NOW - 3600 * u64::from(ip), &window);
+    }
+    for ip in 0..WAYS as u32 {
+        let at = NOW - 3600 * u64::from(ip);
+        table.fail(ip, at, &window);
+        assert_eq!(table.blocked(ip, at), Some(at + 60), "{ip}");
+    }
+}
+
+#[test]
 fn a_set_full_of_blocks_gives_up_the_one_that_ends_first() {
     let table = Table::new(WAYS as u32);
     let window = Window::new(1, 300, 1000);
