@@ -29,6 +29,10 @@ pub enum PatternError {
     RestNotLast(String),
     /// A `*` that is only a part of a segment.
     PartialWildcard(String),
+    /// A segment that other routers would take for a parameter with a name,
+    /// such as `{id}` or `:id`. Taken for itself it would match nothing that
+    /// its writer meant, and so want no user where one is wanted.
+    NamedParameter(String),
     /// A segment that is empty, `.` or `..`: matching resolves them in paths.
     Unresolved(String),
     /// A character that no decoded path keeps, or a control character.
@@ -102,6 +106,9 @@ impl FromStr for PathPattern {
                 part if part.contains('*') => {
                     return Err(PatternError::PartialWildcard(text.into()));
                 }
+                part if part.starts_with(':') || part.contains(['{', '}']) => {
+                    return Err(PatternError::NamedParameter(text.into()));
+                }
                 literal => pattern
                     .segments
                     .push(Segment::Literal(literal.as_bytes().into())),
@@ -149,6 +156,11 @@ impl fmt::Display for PatternError {
             Self::PartialWildcard(text) => write!(
                 f,
                 "{text:?} is no path pattern: a * stands for a whole segment, as in /v1/*/keys"
+            ),
+            Self::NamedParameter(text) => write!(
+                f,
+                "{text:?} is no path pattern: parameters have no names here; \
+                 write * for one segment, ** at the end for any number"
             ),
             Self::Unresolved(text) => write!(
                 f,
@@ -208,7 +220,7 @@ mod tests {
     #[test]
     fn bad_patterns_are_named() {
         type Error = fn(String) -> PatternError;
-        let cases: [(&str, Error); 14] = [
+        let cases: [(&str, Error); 18] = [
             ("", PatternError::NoSlash),
             ("v1", PatternError::NoSlash),
             ("*", PatternError::NoSlash),
@@ -216,6 +228,10 @@ mod tests {
             ("/**/**", PatternError::RestNotLast),
             ("/v1*", PatternError::PartialWildcard),
             ("/v1/***", PatternError::PartialWildcard),
+            ("/v1/{id}", PatternError::NamedParameter),
+            ("/v1/:id/a", PatternError::NamedParameter),
+            ("/v1/a{b", PatternError::NamedParameter),
+            ("/v1/<id>}", PatternError::NamedParameter),
             ("//", PatternError::Unresolved),
             ("/v1//", PatternError::Unresolved),
             ("/v1//a", PatternError::Unresolved),
