@@ -61,3 +61,8 @@ pub use policy::{KeyPolicy, KeyRecord, KeyState, Limit, LimitError, SessionRecor
 pub use project::ProjectId;
 pub use request::{Credential, Request};
 pub use time::{Clock, Hour};
+
+/// The example of the project's README, run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -205,6 +205,28 @@ fn loom_a_block_is_not_given_up_for_a_guess() {
 }
 
 #[test]
+fn loom_an_insertion_that_was_cut_off_is_completed() {
+    model(|| {
+        let table = table();
+        let window = Window::new(2, 300, 60);
+        fail(&table, 2, &window);
+        fail(&table, 3, &window);
+        // As a process leaves it that is killed while it puts address 1 in.
+        let set = Set::new(&table);
+        let way = set.ways().next().unwrap();
+        assert!(way.give_up(way.state()));
+        let cut_off = way.tag().next(AddressHash::new(SEEDS.mix(addr(1).unit())));
+        table[0].0[WAYS].store(cut_off.0, Ordering::SeqCst);
+
+        let theirs = spawn(&table, 1, window);
+        let mine = fail(&table, 1, &window);
+        assert_eq!(counted([mine, theirs.join().unwrap()]), 2);
+        assert!(blocked(&table, 1), "both counted in one way");
+        assert_eq!(Failures::new(&table).count_blocked(NOW), 1);
+    });
+}
+
+#[test]
 fn loom_block_end_against_new_failure() {
     model(|| {
         let table = table();

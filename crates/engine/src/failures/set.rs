@@ -26,8 +26,8 @@ pub(super) struct Set<'a> {
 /// A way that could be given up.
 struct Candidate<'a> {
     way: Way<'a>,
-    /// The state by which it was judged; `None` where it has no owner.
-    judged: Option<State>,
+    /// The state by which it was judged.
+    judged: State,
     worth: u64,
 }
 
@@ -87,11 +87,7 @@ impl<'a> Set<'a> {
             // Who has seen a later insertion's tag sees here that it came: so
             // nothing is given up that the judgement took for another's. Then
             // swapped only if it has not been blocked or given up meanwhile.
-            if self.newest.load(Ordering::Acquire) != newest.0
-                || found
-                    .judged
-                    .is_some_and(|judged| !found.way.give_up(judged))
-            {
+            if self.newest.load(Ordering::Acquire) != newest.0 || !found.way.give_up(found.judged) {
                 continue;
             }
             let mine = found.way.tag().next(hash);
@@ -135,9 +131,13 @@ impl<'a> Set<'a> {
             // Acquire: as in `find`.
             let tag = Tag::at(self.tags[at].load(Ordering::Acquire), at);
             let way = self.way(at, tag);
-            let judged = way.owned_state();
-            let owned = judged.filter(|_| tag.is_of_an_address());
-            let worth = owned.map_or(0, |state| 1 + way.worth(state, now, window));
+            let judged = way.state();
+            let owned = way.is_owned_in(judged) && tag.is_of_an_address();
+            let worth = if owned {
+                1 + way.worth(judged, now, window)
+            } else {
+                0
+            };
             Candidate { way, judged, worth }
         };
         let mut best = judge(0);

@@ -4,6 +4,7 @@
 const HASH_BITS: u32 = 48;
 const WAY_BITS: u32 = 3;
 pub(super) const ERA_BITS: u32 = 13;
+const WAY_MASK: u64 = ((1 << WAY_BITS) - 1) << ERA_BITS;
 const _: () = assert!(HASH_BITS + WAY_BITS + ERA_BITS == 64);
 const _: () = assert!(super::WAYS <= 1 << WAY_BITS);
 
@@ -51,15 +52,15 @@ impl AddressHash {
 pub(super) struct Tag(pub(super) u64);
 
 impl Tag {
-    /// What stands in a way's place; zeroes where nobody has had it.
+    /// What stands in a way's place, zeroes where nobody has had it: the way's
+    /// number is put in whatever the word says.
     pub(super) fn at(word: u64, way: usize) -> Self {
-        Self(word | (way as u64) << ERA_BITS)
+        Self(word & !WAY_MASK | (way as u64) << ERA_BITS)
     }
 
     /// The next tag of the same way.
     pub(super) fn next(self, hash: AddressHash) -> Self {
-        let kept = self.0 & (((1 << WAY_BITS) - 1) << ERA_BITS);
-        Self(hash.0 << (WAY_BITS + ERA_BITS) | kept | self.era().next().0)
+        Self(hash.0 << (WAY_BITS + ERA_BITS) | self.0 & WAY_MASK | self.era().next().0)
     }
 
     pub(super) fn hash(self) -> AddressHash {
@@ -72,7 +73,7 @@ impl Tag {
     }
 
     pub(super) fn way(self) -> usize {
-        (self.0 >> ERA_BITS & ((1 << WAY_BITS) - 1)) as usize
+        ((self.0 & WAY_MASK) >> ERA_BITS) as usize
     }
 
     pub(super) fn era(self) -> Era {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 const SEEDS: Seeds = Seeds([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
 const NOW: u64 = 1_790_000_000;
@@ -175,6 +175,54 @@ fn a_set_full_of_blocks_gives_up_the_one_that_ends_first() {
     for ip in 1..WAYS as u32 {
         assert!(table.blocked(ip, NOW + 100).is_some());
     }
+}
+
+#[test]
+fn a_damaged_way_is_mended_by_whoever_takes_it() {
+    let window = Window::new(3, 300, 60);
+    // The line of tags reached a file and that of a way did not; or a word
+    // holds what was never written.
+    type Damage = fn(&Table);
+    let damages: [Damage; 3] = [
+        |table| table.0[1].0[0].store(0, Ordering::SeqCst),
+        |table| table.0[1].0[0].store(u64::MAX, Ordering::SeqCst),
+        |table| {
+            // The tag of way 2 names way 1.
+            let tag = &table.0[0].0[2];
+            let word = tag.load(Ordering::SeqCst);
+            tag.store(word & !(7 << 13) | 1 << 13, Ordering::SeqCst);
+        },
+    ];
+    for damage in damages {
+        let table = Table::new(WAYS as u32);
+        for ip in 0..WAYS as u32 {
+            table.fail(ip, NOW, &window);
+        }
+        damage(&table);
+        for ip in 500..520 {
+            let counted = (0..10).filter(|_| table.fail(ip, NOW, &window) == Recorded::Counted);
+            assert_eq!(counted.count(), 3);
+        }
+    }
+}
+
+#[test]
+fn beyond_the_last_second_that_fits_a_block_stands() {
+    let table = Table::new(64);
+    let window = Window::new(3, 300, 60);
+    let milliseconds = NOW * 1000;
+    let counted = (0..10).filter(|_| table.fail(1, milliseconds, &window) == Recorded::Counted);
+    assert_eq!(counted.count(), 3);
+    assert!(table.blocked(1, u64::MAX).is_some());
+}
+
+#[test]
+fn the_largest_threshold_is_counted_to_the_last() {
+    let table = Table::new(64);
+    let window = Window::new(MAX_THRESHOLD, 300, 60);
+    let tries = MAX_THRESHOLD as usize + 5;
+    let counted = (0..tries).filter(|_| table.fail(1, NOW, &window) == Recorded::Counted);
+    assert_eq!(counted.count(), MAX_THRESHOLD as usize);
 }
 
 #[test]

@@ -59,8 +59,10 @@ impl State {
         self.0 & MAX_UNTIL
     }
 
+    /// A block that ends beyond what `until` holds never ends: closed, should
+    /// somebody count in milliseconds.
     fn is_blocked(self, now: u64) -> bool {
-        now < self.until()
+        now < self.until() || self.until() == MAX_UNTIL
     }
 
     /// A new generation, in which nothing has been counted, blocked until
@@ -98,7 +100,7 @@ impl<'a> Way<'a> {
         self.tag
     }
 
-    fn state(self) -> &'a AtomicU64 {
+    fn state_word(self) -> &'a AtomicU64 {
         &self.first.0[0]
     }
 
@@ -113,12 +115,22 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// The state, if the way is still the tag's address's.
-    pub(super) fn owned_state(self) -> Option<State> {
+    /// The state, whoever owns the way.
+    pub(super) fn state(self) -> State {
         // Acquire pairs with the swap in `replace`: whoever then writes a
         // bucket of this generation does so after the generation began.
-        let state = State(self.state().load(Ordering::Acquire));
-        (state.era() == self.tag.era()).then_some(state)
+        State(self.state_word().load(Ordering::Acquire))
+    }
+
+    /// Whether the way is the tag's address's in a state.
+    pub(super) fn is_owned_in(self, state: State) -> bool {
+        state.era() == self.tag.era()
+    }
+
+    /// The state, if the way is still the tag's address's.
+    pub(super) fn owned_state(self) -> Option<State> {
+        let state = self.state();
+        self.is_owned_in(state).then_some(state)
     }
 
     /// When the address's block ends, if it is blocked at `now`.
@@ -230,14 +242,18 @@ impl<'a> Way<'a> {
     /// Takes the way from its address, if it is still in the state by which
     /// that was judged right. All its counts are void from now on, and nobody
     /// counts in it before a tag of the next era is written.
+    ///
+    /// A state that fits neither the tag nor the next one, as only damage to
+    /// the memory leaves, is mended by this.
     pub(super) fn give_up(self, judged: State) -> bool {
-        self.replace(judged, State::new(judged.era().next(), 0, 0))
+        let free = self.tag.era().next();
+        judged.era() == free || self.replace(judged, State::new(free, 0, 0))
     }
 
     fn replace(self, state: State, next: State) -> bool {
         // AcqRel: begins a generation, after all that was seen of the last
         // one and before all that is written in the new one.
-        self.state()
+        self.state_word()
             .compare_exchange(state.0, next.0, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }

@@ -121,9 +121,11 @@ impl Sessions {
                 purged += before.map_or(0, |b| b.sessions().filter(|s| !s.is_live(now)).count());
             }
             at = end;
+            // Asked anew: it may have grown during the last step.
+            let done = at >= visit.buckets();
             drop(visit);
             self.map.reclaim();
-            if at >= buckets {
+            if done {
                 break;
             }
         }

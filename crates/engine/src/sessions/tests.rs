@@ -113,3 +113,29 @@ fn a_session_ends_with_its_expiry() {
     assert!(session.is_live(99));
     assert!(!session.is_live(100));
 }
+
+#[test]
+fn a_purge_leaves_nothing_in_a_map_that_grows_meanwhile() {
+    let rounds = if cfg!(miri) { 3 } else { 2000 };
+    for round in 0..rounds {
+        let sessions = Sessions::new();
+        // Just below where the map grows.
+        for number in 0..125 {
+            sessions.put(session(number, 10));
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1000..1010 {
+                    sessions.put(session(number, 100));
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..round % 40 * 20 {
+                    std::hint::spin_loop();
+                }
+                sessions.purge(50);
+            });
+        });
+        assert_eq!(sessions.len(), 10);
+    }
+}

@@ -118,7 +118,7 @@ rows! {
     "keys.max_keys", keys.max_keys, number(1..=268_435_456),
     "The most keys that the server holds. 64 bytes of address space are set aside\nfor each, and become memory only where there is a key.";
 
-    "failures.threshold", failures.threshold, number(1..=4094),
+    "failures.threshold", failures.threshold, number(1..=4095),
     "Attempts with a key that never existed, within the window, that block an\naddress.";
 
     "failures.window_s", failures.window_s, number(12..=86_400).multiple_of(12),
@@ -131,7 +131,7 @@ rows! {
     "Address blocks (CIDR) that are never counted nor blocked.";
 
     "failures.max_addresses", failures.max_addresses, number(1..=268_435_456),
-    "Addresses whose failures are remembered, 136 bytes each. Under a flood of\naddresses those that matter least are forgotten.";
+    "Addresses whose failures are remembered, 137 bytes each. Under a flood of\naddresses those that matter least are forgotten.";
 
     "cors.origins", cors.origins, ORIGINS,
     "Browser origins whose pages may read every answer, such as\nhttps://console.example.com or https://*.example.com. A key's own list adds\nto them.";
