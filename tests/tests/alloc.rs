@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine::{
-    CidrList, Credential, Engine, FailureConfig, KeyPolicy, KeyState, Limit, OriginList, Reason,
-    Request, SecretKey, ServerSecret, SessionRecord,
+    CidrList, Credential, Decision, Engine, FailureConfig, KeyPolicy, KeyState, Limit, OriginList,
+    Reason, Request, SecretKey, ServerSecret, SessionRecord,
 };
 
 /// The system's allocator, counting each thread's calls.
@@ -150,7 +150,7 @@ impl World {
     fn new() -> Self {
         let engine = Engine::builder(ServerSecret::from_bytes([1; 32]))
             .failures(FailureConfig {
-                // More than one round of `asks` has.
+                // More than two rounds of `asks` have.
                 threshold: 10,
                 block_s: u32::MAX,
                 max_addresses: 1024,
@@ -250,6 +250,19 @@ impl World {
             (expected, calls)
         })
     }
+
+    /// Decides about every request at once, at the time of a round.
+    fn batch(&self, number: u64) -> Calls {
+        let at = NOW + number * 300;
+        let asks = self.asks();
+        let requests = asks.map(|(_, request)| request);
+        let mut decisions = asks.map(|_| Decision::default());
+        let calls = calls(|| self.engine.decide_batch_at(&requests, &mut decisions, at));
+        for ((expected, _), decision) in asks.iter().zip(&decisions) {
+            assert_eq!(decision.reason(), *expected);
+        }
+        calls
+    }
 }
 
 #[test]
@@ -278,6 +291,10 @@ fn no_outcome_allocates() {
                 "{reason} at rest: {calls:?}"
             );
         }
+        assert!(
+            world.batch(number) == NONE || number < rounds,
+            "a batch at rest"
+        );
     }
 
     let (published, done) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -295,6 +312,7 @@ fn no_outcome_allocates() {
             for (reason, calls) in world.round(number) {
                 assert_eq!(calls, NONE, "{reason} during a publish");
             }
+            assert_eq!(world.batch(number), NONE, "a batch during a publish");
             number += 1;
         }
     });
