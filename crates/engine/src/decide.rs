@@ -52,19 +52,26 @@ impl Engine {
     /// more than 320 in no list. The cost so does not grow with longer ones,
     /// but for blanks: a key or token of nothing else is read to its end.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        self.decide_at(request, self.clock.now())
+        self.decide_when(request, || self.clock.now())
     }
 
     /// Decides about a request at a given time in unix seconds, which may lie
     /// before that of an earlier call.
     pub fn decide_at(&self, request: &Request<'_>, unix_s: u64) -> Decision {
+        self.decide_when(request, || unix_s)
+    }
+
+    /// Decides at a time that is read only if it matters: where the key is
+    /// missing, reading it would cost more than all the rest.
+    #[inline]
+    fn decide_when(&self, request: &Request<'_>, unix_s: impl FnOnce() -> u64) -> Decision {
         let key = match unless_blank(request.api_key) {
             // Row 1: a missing key changes and looks up nothing.
             Credential::Absent => return self.keyless(request, Reason::MissingKey),
             Credential::One(key) => Some(key),
             Credential::Repeated => None,
         };
-        let case = self.case(request, unix_s);
+        let case = self.case(request, unix_s());
         // Row 2.
         if let Some(until) = self.blocked_until(&case) {
             return self.blocked(&case, until);
