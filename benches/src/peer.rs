@@ -1,22 +1,28 @@
 //! The peer: the engine's checks, in its order, put together from well-known
 //! parts as a service would: digests in a DashMap, a governor limiter in each
-//! key's record, failures in a second DashMap.
+//! key's record, failures in a second DashMap. It answers what a client must be
+//! told, as the engine does.
 //!
 //! Where there was a choice the faster part was taken: `ahash` in place of the
 //! maps' SipHash, a limiter of the key's own in place of a keyed one (limits
 //! differ by key, and a keyed one would be a third map), the coarse clock.
 
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use ahash::RandomState;
 use dashmap::DashMap;
 use engine::{Clock, Reason};
+use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::form::{self, PREFIX};
 use crate::keys::{Drawn, Keys};
 use crate::subject::{LIFE_S, SECRET, Subject, THRESHOLD, WINDOW_S};
+
+/// A limiter that says what it leaves.
+type Limiter = DefaultDirectRateLimiter<StateInformationMiddleware>;
 
 /// What is kept of a key.
 struct Record {
@@ -27,7 +33,8 @@ struct Record {
     require_origin: bool,
     origins: Vec<String>,
     ips: Vec<IpAddr>,
-    limiter: DefaultDirectRateLimiter,
+    limit: u32,
+    limiter: Limiter,
 }
 
 /// The failures of an address: one count for each twelfth of the window.
@@ -62,6 +69,7 @@ impl Failures {
 /// What is kept of a session, by its token's digest.
 struct Session {
     project: u32,
+    user: u32,
     expires_at: Option<u64>,
 }
 
@@ -74,6 +82,44 @@ struct Asked<'a> {
     needs_user: bool,
 }
 
+/// What the peer answers: as much as a service must tell its client and those
+/// behind it.
+pub struct Answer {
+    /// What was decided.
+    pub reason: Reason,
+    /// The key's project, once the key is known.
+    pub project: Option<u32>,
+    /// The user of an admitted request.
+    pub user: Option<u32>,
+    /// What is left to the key, where that was looked at.
+    pub budget: Option<Budget>,
+    /// Seconds to wait.
+    pub retry_after_s: u64,
+}
+
+/// What is left of a key's hour.
+pub struct Budget {
+    /// Units for each hour.
+    pub limit: u32,
+    /// Units left.
+    pub remaining: u32,
+    /// Seconds until the next hour.
+    pub reset_s: u64,
+}
+
+impl Answer {
+    /// A refusal that tells nothing else.
+    fn refusal(reason: Reason) -> Self {
+        Self {
+            reason,
+            project: None,
+            user: None,
+            budget: None,
+            retry_after_s: 0,
+        }
+    }
+}
+
 /// The peer.
 pub struct Peer {
     prefixes: Vec<&'static [u8]>,
@@ -84,17 +130,20 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn check(&self, asked: &Asked<'_>) -> Reason {
+    fn check(&self, asked: &Asked<'_>) -> Answer {
         let client = asked.client;
         let Some(key) = asked.key.filter(|key| !key.trim_ascii().is_empty()) else {
-            return Reason::MissingKey;
+            return Answer::refusal(Reason::MissingKey);
         };
         let now = Clock::System.now();
         if let Some(failures) = self.failures.get(&client)
             && now < failures.blocked_until
             && !self.exempt.contains(&client)
         {
-            return Reason::IpBlocked;
+            return Answer {
+                retry_after_s: failures.blocked_until - now,
+                ..Answer::refusal(Reason::IpBlocked)
+            };
         }
         if !form::is_key(key, &self.prefixes) {
             return self.guess(client, now, Reason::MalformedKey);
@@ -102,48 +151,70 @@ impl Peer {
         let Some(record) = self.keys.get(&digest(key)) else {
             return self.guess(client, now, Reason::UnknownKey);
         };
+        let refusal = |reason| Answer {
+            project: Some(record.project),
+            ..Answer::refusal(reason)
+        };
         if record.revoked {
-            return Reason::RevokedKey;
+            return refusal(Reason::RevokedKey);
         }
         if record.disabled {
-            return Reason::DisabledKey;
+            return refusal(Reason::DisabledKey);
         }
         if record.expires_at.is_some_and(|at| at <= now) {
-            return Reason::ExpiredKey;
+            return refusal(Reason::ExpiredKey);
         }
         let origin_ok = match asked.origin {
             Some(origin) => record.origins.is_empty() || record.origins.iter().any(|o| o == origin),
             None => !record.require_origin,
         };
         if !origin_ok {
-            return Reason::OriginDenied;
+            return refusal(Reason::OriginDenied);
         }
         if !record.ips.is_empty() && !record.ips.contains(&client) {
-            return Reason::IpDenied;
+            return refusal(Reason::IpDenied);
         }
+        let mut user = None;
         if asked.needs_user || asked.bearer.is_some() {
             let token = asked.bearer.filter(|token| !token.trim_ascii().is_empty());
-            let session = token.and_then(|token| self.sessions.get(&digest(token)));
-            let valid = session.is_some_and(|session| {
-                session.project == record.project && session.expires_at.is_none_or(|at| now < at)
-            });
-            match (asked.needs_user && !valid, token) {
-                (true, None) => return Reason::BearerRequired,
-                (true, Some(_)) => return Reason::BearerInvalid,
+            user = token
+                .and_then(|token| self.sessions.get(&digest(token)))
+                .filter(|session| session.project == record.project)
+                .filter(|session| session.expires_at.is_none_or(|at| now < at))
+                .map(|session| session.user);
+            match (asked.needs_user && user.is_none(), token) {
+                (true, None) => return refusal(Reason::BearerRequired),
+                (true, Some(_)) => return refusal(Reason::BearerInvalid),
                 (false, _) => {}
             }
         }
+        let reset_s = 3600 - now % 3600;
+        let budget = |remaining| {
+            Some(Budget {
+                limit: record.limit,
+                remaining,
+                reset_s,
+            })
+        };
         match record.limiter.check() {
-            Ok(()) => Reason::Allowed,
-            Err(_) => Reason::HourlyLimit,
+            Ok(state) => Answer {
+                user,
+                budget: budget(state.remaining_burst_capacity()),
+                ..refusal(Reason::Allowed)
+            },
+            Err(_) => Answer {
+                retry_after_s: reset_s,
+                budget: budget(0),
+                ..refusal(Reason::HourlyLimit)
+            },
         }
     }
 
-    fn guess(&self, client: IpAddr, now: u64, reason: Reason) -> Reason {
+    fn guess(&self, client: IpAddr, now: u64, reason: Reason) -> Answer {
         if !self.exempt.contains(&client) {
             self.failures.entry(client).or_default().count(now);
         }
-        reason
+        Answer::refusal(reason)
     }
 }
 
@@ -173,7 +244,8 @@ impl Subject for Peer {
                 require_origin: false,
                 origins: Vec::new(),
                 ips: Vec::new(),
-                limiter: RateLimiter::direct(quota),
+                limit: quota.burst_size().get(),
+                limiter: RateLimiter::direct(quota).with_middleware(),
             };
             peer.keys.insert(digest(key), record);
         }
@@ -181,14 +253,16 @@ impl Subject for Peer {
     }
 
     fn decide(&self, request: &Drawn) -> Reason {
-        let key = request.key().map(<[u8; _]>::as_slice);
-        std::hint::black_box(self.check(&Asked {
-            key,
+        let answer = self.check(&Asked {
+            key: request.key().map(<[u8; _]>::as_slice),
             client: request.client().into(),
             origin: None,
             bearer: None,
             needs_user: false,
-        }))
+        });
+        // The whole answer has to be made, not only its reason.
+        black_box(&answer);
+        answer.reason
     }
 }
 
@@ -217,10 +291,12 @@ mod tests {
             change(&mut record);
             record
         });
-        peer.check(&Asked {
+        let answer = peer.check(&Asked {
             origin,
             ..asked(Some(&keys.all()[0]))
-        })
+        });
+        assert_eq!(answer.project, Some(1));
+        answer.reason
     }
 
     #[test]
@@ -251,16 +327,19 @@ mod tests {
         ] {
             let session = Session {
                 project,
+                user: 7,
                 expires_at,
             };
             peer.sessions.insert(digest(token), session);
         }
         let with = |bearer, needs_user| {
-            peer.check(&Asked {
+            let answer = peer.check(&Asked {
                 bearer,
                 needs_user,
                 ..asked(Some(&keys.all()[0]))
-            })
+            });
+            assert_eq!(answer.user, (bearer == Some(b"good")).then_some(7));
+            answer.reason
         };
         assert_eq!(with(None, true), Reason::BearerRequired);
         assert_eq!(with(Some(b" "), true), Reason::BearerRequired);
@@ -272,15 +351,32 @@ mod tests {
     }
 
     #[test]
+    fn the_budget_is_told() {
+        let keys = Keys::draw(1);
+        let peer = Peer::set_up(&keys, 2);
+        for (reason, remaining) in [
+            (Reason::Allowed, 1),
+            (Reason::Allowed, 0),
+            (Reason::HourlyLimit, 0),
+        ] {
+            let answer = peer.check(&asked(Some(&keys.all()[0])));
+            let budget = answer.budget.unwrap();
+            assert_eq!((answer.reason, budget.remaining), (reason, remaining));
+            assert_eq!(budget.limit, 2);
+            assert!((1..=3600).contains(&budget.reset_s));
+        }
+    }
+
+    #[test]
     fn guesses_block() {
         let mut peer = Peer::set_up(&Keys::draw(1), 1);
         let guess = asked(Some(b"guess"));
         for _ in 0..THRESHOLD {
-            assert_eq!(peer.check(&guess), Reason::MalformedKey);
+            assert_eq!(peer.check(&guess).reason, Reason::MalformedKey);
         }
-        assert_eq!(peer.check(&guess), Reason::IpBlocked);
-        assert_eq!(peer.check(&asked(None)), Reason::MissingKey);
+        assert_eq!(peer.check(&guess).reason, Reason::IpBlocked);
+        assert_eq!(peer.check(&asked(None)).reason, Reason::MissingKey);
         peer.exempt.push(CLIENT);
-        assert_eq!(peer.check(&guess), Reason::MalformedKey);
+        assert_eq!(peer.check(&guess).reason, Reason::MalformedKey);
     }
 }
