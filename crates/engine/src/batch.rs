@@ -77,11 +77,17 @@ impl Engine {
             }
         }
         let digests = self.digests(shown);
-        for shown in &*shown {
-            if let Shown::Formed(_, id) = *shown
-                && let Some(record) = self.keyring.snapshot(id).find(id)
-            {
-                self.expect_charge(record);
+        for (shown, request) in shown.iter().zip(requests) {
+            let found = match *shown {
+                Shown::Missing => continue,
+                Shown::Malformed => None,
+                Shown::Formed(_, id) => {
+                    let snapshot = self.keyring.snapshot(id);
+                    snapshot.find(id).map(|record| self.expect_charge(record))
+                }
+            };
+            if found.is_none() {
+                self.case(request, unix_s).place.expect_record();
             }
         }
         let seen = shown.iter().zip(&digests);

@@ -130,6 +130,11 @@ impl Place<'_> {
         self.set.expect();
     }
 
+    /// Asks for what [`record`](Self::record) will most likely read besides.
+    pub(crate) fn expect_record(self) {
+        self.set.expect_way(self.hash);
+    }
+
     /// When the block of the address ends, if it is blocked at `now`. One line
     /// is read, and a second if the address has failures. A block that another
     /// thread sets at this very moment may be missed, as if this request had
@@ -141,6 +146,7 @@ impl Place<'_> {
     /// Counts a failure at `now`, and blocks the address if that makes
     /// `window.threshold`.
     pub(crate) fn record(self, now: u64, window: &Window) -> Recorded {
+        self.expect_record();
         for _ in 0..TURNS {
             // Again where the way was given up before the failure was counted.
             let way = self.set.claim(self.hash, now, window);

@@ -47,6 +47,13 @@ impl<'a> Set<'a> {
         prefetch(self.newest);
     }
 
+    /// Asks for the lines of the way that an address most likely has.
+    pub(super) fn expect_way(self, hash: AddressHash) {
+        let at = first_choice(hash);
+        prefetch(&self.ways[2 * at]);
+        prefetch(&self.ways[2 * at + 1]);
+    }
+
     /// The way of an address that it has now.
     pub(super) fn find(self, hash: AddressHash) -> Option<Way<'a>> {
         (0..WAYS)
@@ -83,7 +90,7 @@ impl<'a> Set<'a> {
             if let Some(way) = self.find(hash) {
                 return way;
             }
-            let found = self.least_needed(now, window);
+            let found = self.least_needed(hash, now, window);
             // Who has seen a later insertion's tag sees here that it came: so
             // nothing is given up that the judgement took for another's. Then
             // swapped only if it has not been blocked or given up meanwhile.
@@ -121,13 +128,15 @@ impl<'a> Set<'a> {
     }
 
     /// The way to give up: one without an owner, else one whose window has run
-    /// out, else that with the fewest failures, and a blocked one last.
+    /// out, else that with the fewest failures, and a blocked one last. Among
+    /// equals the address's first choice, and those after it.
     ///
     /// One that never had an owner comes before any that has: an address whose
     /// failures do not count at this stamp may have some at an earlier or later
     /// one.
-    fn least_needed(self, now: u64, window: &Window) -> Candidate<'a> {
-        let judge = |at: usize| {
+    fn least_needed(self, hash: AddressHash, now: u64, window: &Window) -> Candidate<'a> {
+        let judge = |turn: usize| {
+            let at = (first_choice(hash) + turn) % WAYS;
             // Acquire: as in `find`.
             let tag = Tag::at(self.tags[at].load(Ordering::Acquire), at);
             let way = self.way(at, tag);
@@ -152,4 +161,10 @@ impl<'a> Set<'a> {
     fn way(self, at: usize, tag: Tag) -> Way<'a> {
         Way::new(tag, &self.ways[2 * at], &self.ways[2 * at + 1])
     }
+}
+
+/// The way in which an address is put if it is free: so its lines can be asked
+/// for before its tag was found.
+fn first_choice(hash: AddressHash) -> usize {
+    hash.bits() as usize % WAYS
 }

@@ -5,7 +5,7 @@ use super::Recorded;
 use super::tag::{ERA_BITS, Era, Tag};
 use super::window::{BUCKETS, Bucket, Window};
 use crate::ledger::Line;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Bits of a state word, from the top: era, generation, until.
 const GENERATION_BITS: u32 = 15;
@@ -156,10 +156,9 @@ impl<'a> Way<'a> {
                 continue;
             };
             // Of two failures in different buckets the one with the later
-            // stamp counts the other, unless it came first. The fence puts our
-            // count before what we read now, so that it is seen by whoever is
-            // not seen by us.
-            fence(Ordering::SeqCst);
+            // stamp counts the other, unless it came first. `bump` and `sum`
+            // are SeqCst, so that our count comes before what we read now, and
+            // is seen by whoever is not seen by us.
             let sum = in_bucket + self.sum(state, current.older());
             if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
                 return Some(Recorded::Counted);
@@ -182,11 +181,12 @@ impl<'a> Way<'a> {
                 return None;
             }
             let next = (count(seen, label) + 1).min(MAX_COUNT);
-            // Release: see above. Acquire for the failure's reload.
+            // Release: see above, and SeqCst for `add`. Acquire for the
+            // failure's reload.
             match word.compare_exchange_weak(
                 seen,
                 label << COUNT_BITS | next,
-                Ordering::AcqRel,
+                Ordering::SeqCst,
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Some(next),
@@ -200,9 +200,9 @@ impl<'a> Way<'a> {
         buckets
             .map(|bucket| {
                 let label = self.label(state, bucket.lap);
-                // Acquire: in this order, oldest first. A word counts by its
-                // own label.
-                count(self.bucket(bucket.at).load(Ordering::Acquire), label)
+                // SeqCst: see `add`; and in this order, oldest first. A word
+                // counts by its own label.
+                count(self.bucket(bucket.at).load(Ordering::SeqCst), label)
             })
             .sum()
     }
