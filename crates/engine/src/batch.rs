@@ -8,7 +8,7 @@
 
 use crate::decision::{Decision, Reason};
 use crate::engine::Engine;
-use crate::key::{KeyDigest, KeyId};
+use crate::key::{KeyDigest, Outline};
 use crate::request::Request;
 
 /// Requests in a group: the lanes of the widest registers, and about as many
@@ -23,7 +23,7 @@ pub(crate) enum Shown<'r> {
     /// What is no key.
     Malformed,
     /// A key of the right form.
-    Formed(&'r [u8], KeyId),
+    Formed(Outline<'r>),
 }
 
 impl Engine {
@@ -72,8 +72,8 @@ impl Engine {
             if !matches!(shown, Shown::Missing) {
                 self.case(request, unix_s).place.expect();
             }
-            if let Shown::Formed(_, id) = *shown {
-                self.keyring.snapshot(id).expect();
+            if let Shown::Formed(outline) = *shown {
+                self.keyring.snapshot(outline.id()).expect();
             }
         }
         let digests = self.digests(shown);
@@ -81,7 +81,8 @@ impl Engine {
             let found = match *shown {
                 Shown::Missing => continue,
                 Shown::Malformed => None,
-                Shown::Formed(_, id) => {
+                Shown::Formed(outline) => {
+                    let id = outline.id();
                     let snapshot = self.keyring.snapshot(id);
                     snapshot.find(id).map(|record| self.expect_charge(record))
                 }
@@ -111,9 +112,10 @@ impl Engine {
         if let Some(until) = self.blocked_until(&case) {
             return self.blocked(&case, until);
         }
-        let Shown::Formed(_, id) = shown else {
+        let Shown::Formed(outline) = shown else {
             return self.failure(&case, Reason::MalformedKey);
         };
+        let id = outline.id();
         let snapshot = self.keyring.snapshot(id);
         self.compared(&case, id, snapshot.find(id), digest, &snapshot)
     }
@@ -124,8 +126,8 @@ impl Engine {
         let mut places = [0; GROUP];
         let mut count = 0;
         for (place, shown) in shown.iter().enumerate().take(GROUP) {
-            if let Shown::Formed(key, _) = *shown {
-                (keys[count], places[count]) = (key, place);
+            if let Shown::Formed(outline) = *shown {
+                (keys[count], places[count]) = (outline.key(), place);
                 count += 1;
             }
         }

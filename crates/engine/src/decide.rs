@@ -9,7 +9,7 @@ use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
 use crate::failures::{Place, Recorded};
 use crate::hours::Charge;
-use crate::key::{self, KeyDigest, KeyId};
+use crate::key::{KeyDigest, KeyId, Outline};
 use crate::keyring::{Record, Snapshot};
 use crate::name::Name;
 use crate::policy::KeyState;
@@ -80,23 +80,31 @@ impl Engine {
     #[inline(never)]
     fn decide_keyed(&self, request: &Request<'_>, key: Option<&[u8]>, unix_s: u64) -> Decision {
         let case = self.case(request, unix_s);
+        case.place.expect();
+        let outline = key.and_then(Outline::of);
         // Row 2.
         if let Some(until) = self.blocked_until(&case) {
             return self.blocked(&case, until);
         }
-        // Row 3.
-        let Some((key, id)) = key.and_then(|key| self.well_formed(key)) else {
+        let Some(outline) = outline else {
             return self.failure(&case, Reason::MalformedKey);
         };
-        // Found and asked for before the key is hashed, so that what is slow
-        // to come from memory comes meanwhile.
+        // The record is asked for before the rest of the key's form is looked
+        // at, and what comes after it before the key is hashed: so what is
+        // slow to come from memory comes meanwhile.
+        let id = outline.id();
         let snapshot = self.keyring.snapshot(id);
+        snapshot.expect();
+        // Row 3.
+        if !self.is_sound(outline) {
+            return self.failure(&case, Reason::MalformedKey);
+        }
         let record = snapshot.find(id);
         match record {
             Some(record) => self.expect_charge(record),
             None => case.place.expect_record(),
         }
-        let digest = self.secret.digest_key(key);
+        let digest = self.secret.digest_key(outline.key());
         self.compared(&case, id, record, &digest, &snapshot)
     }
 
@@ -115,17 +123,18 @@ impl Engine {
         match unless_blank(request.api_key) {
             Credential::Absent => Shown::Missing,
             Credential::Repeated => Shown::Malformed,
-            Credential::One(key) => match self.well_formed(key) {
-                Some((key, id)) => Shown::Formed(key, id),
-                None => Shown::Malformed,
+            Credential::One(key) => match Outline::of(key) {
+                Some(outline) if self.is_sound(outline) => Shown::Formed(outline),
+                _ => Shown::Malformed,
             },
         }
     }
 
-    /// The id of a key of the right form under a prefix that is taken.
-    fn well_formed<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], KeyId)> {
-        let (prefix, id) = key::dissect(key)?;
-        self.prefixes.contains(prefix).then_some((key, id))
+    /// Whether a key has the right form, under a prefix that is taken.
+    fn is_sound(&self, outline: Outline<'_>) -> bool {
+        outline
+            .prefix()
+            .is_some_and(|prefix| self.prefixes.contains(prefix))
     }
 
     /// Asks for the line that charging a key writes.

@@ -90,23 +90,59 @@ impl fmt::Display for KeyIdError {
 
 impl std::error::Error for KeyIdError {}
 
+/// What can be told of a key by its length and its id alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Outline<'k> {
+    key: &'k [u8],
+    id: KeyId,
+}
+
+impl<'k> Outline<'k> {
+    /// The outline of what may be a key; `None` for what is none.
+    ///
+    /// Looks at no table. Constant-time in nothing, here and below: what it
+    /// reads is the client's own input.
+    pub(crate) fn of(key: &'k [u8]) -> Option<Self> {
+        if key.len() > MAX_KEY_LEN {
+            return None;
+        }
+        let tail = key.len().checked_sub(TAIL_LEN)?;
+        let id = base62::decode(key.get(tail..tail + ID_LEN)?)?;
+        Some(Self { key, id: KeyId(id) })
+    }
+
+    /// The whole key.
+    pub(crate) fn key(self) -> &'k [u8] {
+        self.key
+    }
+
+    /// The id.
+    pub(crate) fn id(self) -> KeyId {
+        self.id
+    }
+
+    /// The prefix, if the rest of the key has the right form too: the
+    /// separator, the secret's characters and the check.
+    pub(crate) fn prefix(self) -> Option<&'k [u8]> {
+        let (head, tail) = self
+            .key
+            .split_at_checked(self.key.len().checked_sub(TAIL_LEN)?)?;
+        let (&separator, prefix) = head.split_last()?;
+        let (body, check) = tail.split_at(ID_LEN + SECRET_LEN);
+        if separator != b'_' || !base62::is_base62(&body[ID_LEN..]) {
+            return None;
+        }
+        let covered = &self.key[..self.key.len() - CHECK_LEN];
+        let sum = u64::from(crc32fast::hash(covered));
+        (base62::decode(check)? == sum).then_some(prefix)
+    }
+}
+
 /// Splits a key of the right form into its prefix and id; `None` for anything
-/// else. Looks at no table: length, characters and check only. Constant-time
-/// in nothing: what it reads is the client's own input.
-pub(crate) fn dissect(key: &[u8]) -> Option<(&[u8], KeyId)> {
-    if key.len() > MAX_KEY_LEN {
-        return None;
-    }
-    let (head, tail) = key.split_at_checked(key.len().checked_sub(TAIL_LEN)?)?;
-    let (&separator, prefix) = head.split_last()?;
-    let (body, check) = tail.split_at(ID_LEN + SECRET_LEN);
-    let (id, secret) = body.split_at(ID_LEN);
-    let id = base62::decode(id)?;
-    if separator != b'_' || !base62::is_base62(secret) {
-        return None;
-    }
-    let covered = &key[..key.len() - CHECK_LEN];
-    (base62::decode(check)? == u64::from(crc32fast::hash(covered))).then_some((prefix, KeyId(id)))
+/// else.
+fn dissect(key: &[u8]) -> Option<(&[u8], KeyId)> {
+    let outline = Outline::of(key)?;
+    Some((outline.prefix()?, outline.id()))
 }
 
 #[cfg(all(test, not(loom)))]
