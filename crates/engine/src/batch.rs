@@ -8,7 +8,7 @@
 
 use crate::decision::{Decision, Reason};
 use crate::engine::Engine;
-use crate::key::{KeyDigest, Outline};
+use crate::key::{Formed, KeyDigest};
 use crate::request::Request;
 
 /// Requests in a group: the lanes of the widest registers, and about as many
@@ -23,7 +23,7 @@ pub(crate) enum Shown<'r> {
     /// What is no key.
     Malformed,
     /// A key of the right form.
-    Formed(Outline<'r>),
+    Formed(Formed<'r>),
 }
 
 impl Engine {
@@ -72,8 +72,8 @@ impl Engine {
             if !matches!(shown, Shown::Missing) {
                 self.case(request, unix_s).place.expect();
             }
-            if let Shown::Formed(outline) = *shown {
-                self.keyring.snapshot(outline.id()).expect();
+            if let Shown::Formed(formed) = *shown {
+                self.keyring.snapshot(formed.id()).expect();
             }
         }
         let digests = self.digests(shown);
@@ -81,8 +81,8 @@ impl Engine {
             let found = match *shown {
                 Shown::Missing => continue,
                 Shown::Malformed => None,
-                Shown::Formed(outline) => {
-                    let id = outline.id();
+                Shown::Formed(formed) => {
+                    let id = formed.id();
                     let snapshot = self.keyring.snapshot(id);
                     snapshot.find(id).map(|record| self.expect_charge(record))
                 }
@@ -112,10 +112,10 @@ impl Engine {
         if let Some(until) = self.blocked_until(&case) {
             return self.blocked(&case, until);
         }
-        let Shown::Formed(outline) = shown else {
+        let Shown::Formed(formed) = shown else {
             return self.failure(&case, Reason::MalformedKey);
         };
-        let id = outline.id();
+        let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
         self.compared(&case, id, snapshot.find(id), digest, &snapshot)
     }
@@ -126,8 +126,8 @@ impl Engine {
         let mut places = [0; GROUP];
         let mut count = 0;
         for (place, shown) in shown.iter().enumerate().take(GROUP) {
-            if let Shown::Formed(outline) = *shown {
-                (keys[count], places[count]) = (outline.key(), place);
+            if let Shown::Formed(formed) = *shown {
+                (keys[count], places[count]) = (formed.key(), place);
                 count += 1;
             }
         }

@@ -9,7 +9,7 @@ use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
 use crate::failures::{Place, Recorded};
 use crate::hours::Charge;
-use crate::key::{KeyDigest, KeyId, Outline};
+use crate::key::{Formed, KeyDigest, KeyId};
 use crate::keyring::{Record, Snapshot};
 use crate::name::Name;
 use crate::policy::KeyState;
@@ -80,31 +80,29 @@ impl Engine {
     #[inline(never)]
     fn decide_keyed(&self, request: &Request<'_>, key: Option<&[u8]>, unix_s: u64) -> Decision {
         let case = self.case(request, unix_s);
+        // Asked for now, read in row 2: it comes while the key's form is
+        // looked at, which reads no table. So with what is asked for below.
         case.place.expect();
-        let outline = key.and_then(Outline::of);
+        let sound = key.and_then(|key| self.sound(key));
+        if sound.is_none() {
+            case.place.expect_record();
+        }
         // Row 2.
         if let Some(until) = self.blocked_until(&case) {
             return self.blocked(&case, until);
         }
-        let Some(outline) = outline else {
+        // Row 3.
+        let Some(formed) = sound else {
             return self.failure(&case, Reason::MalformedKey);
         };
-        // The record is asked for before the rest of the key's form is looked
-        // at, and what comes after it before the key is hashed: so what is
-        // slow to come from memory comes meanwhile.
-        let id = outline.id();
+        let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
-        snapshot.expect();
-        // Row 3.
-        if !self.is_sound(outline) {
-            return self.failure(&case, Reason::MalformedKey);
-        }
         let record = snapshot.find(id);
         match record {
             Some(record) => self.expect_charge(record),
             None => case.place.expect_record(),
         }
-        let digest = self.secret.digest_key(outline.key());
+        let digest = self.secret.digest_key(formed.key());
         self.compared(&case, id, record, &digest, &snapshot)
     }
 
@@ -123,18 +121,14 @@ impl Engine {
         match unless_blank(request.api_key) {
             Credential::Absent => Shown::Missing,
             Credential::Repeated => Shown::Malformed,
-            Credential::One(key) => match Outline::of(key) {
-                Some(outline) if self.is_sound(outline) => Shown::Formed(outline),
-                _ => Shown::Malformed,
-            },
+            Credential::One(key) => self.sound(key).map_or(Shown::Malformed, Shown::Formed),
         }
     }
 
-    /// Whether a key has the right form, under a prefix that is taken.
-    fn is_sound(&self, outline: Outline<'_>) -> bool {
-        outline
-            .prefix()
-            .is_some_and(|prefix| self.prefixes.contains(prefix))
+    /// A key of the right form, under a prefix that is taken.
+    fn sound<'k>(&self, key: &'k [u8]) -> Option<Formed<'k>> {
+        let formed = Formed::of(key)?;
+        self.prefixes.contains(formed.prefix()).then_some(formed)
     }
 
     /// Asks for the line that charging a key writes.

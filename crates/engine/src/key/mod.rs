@@ -90,25 +90,33 @@ impl fmt::Display for KeyIdError {
 
 impl std::error::Error for KeyIdError {}
 
-/// What can be told of a key by its length and its id alone.
+/// A key of the right form, as it was sent.
 #[derive(Clone, Copy)]
-pub(crate) struct Outline<'k> {
+pub(crate) struct Formed<'k> {
     key: &'k [u8],
     id: KeyId,
 }
 
-impl<'k> Outline<'k> {
-    /// The outline of what may be a key; `None` for what is none.
+impl<'k> Formed<'k> {
+    /// Takes a key apart; `None` for what has not the right form.
     ///
-    /// Looks at no table. Constant-time in nothing, here and below: what it
-    /// reads is the client's own input.
+    /// Looks at no table: length, characters and check only. Constant-time in
+    /// nothing: what it reads is the client's own input.
     pub(crate) fn of(key: &'k [u8]) -> Option<Self> {
         if key.len() > MAX_KEY_LEN {
             return None;
         }
-        let tail = key.len().checked_sub(TAIL_LEN)?;
-        let id = base62::decode(key.get(tail..tail + ID_LEN)?)?;
-        Some(Self { key, id: KeyId(id) })
+        let (head, tail) = key.split_at_checked(key.len().checked_sub(TAIL_LEN)?)?;
+        let (body, check) = tail.split_at(ID_LEN + SECRET_LEN);
+        let (id, secret) = body.split_at(ID_LEN);
+        let id = base62::decode(id)?;
+        if *head.last()? != b'_' || !base62::is_base62(secret) {
+            return None;
+        }
+        let covered = &key[..key.len() - CHECK_LEN];
+        let sum = u64::from(crc32fast::hash(covered));
+        let id = KeyId(id);
+        (base62::decode(check)? == sum).then_some(Self { key, id })
     }
 
     /// The whole key.
@@ -116,45 +124,36 @@ impl<'k> Outline<'k> {
         self.key
     }
 
-    /// The id.
+    /// Its prefix, which may be none that is taken.
+    pub(crate) fn prefix(self) -> &'k [u8] {
+        // `of` has found the tail, and a separator before it.
+        let len = self.key.len().saturating_sub(TAIL_LEN + 1);
+        self.key.get(..len).unwrap_or_default()
+    }
+
+    /// Its public id.
     pub(crate) fn id(self) -> KeyId {
         self.id
     }
-
-    /// The prefix, if the rest of the key has the right form too: the
-    /// separator, the secret's characters and the check.
-    pub(crate) fn prefix(self) -> Option<&'k [u8]> {
-        let (head, tail) = self
-            .key
-            .split_at_checked(self.key.len().checked_sub(TAIL_LEN)?)?;
-        let (&separator, prefix) = head.split_last()?;
-        let (body, check) = tail.split_at(ID_LEN + SECRET_LEN);
-        if separator != b'_' || !base62::is_base62(&body[ID_LEN..]) {
-            return None;
-        }
-        let covered = &self.key[..self.key.len() - CHECK_LEN];
-        let sum = u64::from(crc32fast::hash(covered));
-        (base62::decode(check)? == sum).then_some(prefix)
-    }
-}
-
-/// Splits a key of the right form into its prefix and id; `None` for anything
-/// else.
-fn dissect(key: &[u8]) -> Option<(&[u8], KeyId)> {
-    let outline = Outline::of(key)?;
-    Some((outline.prefix()?, outline.id()))
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
+    /// Whether it has the right form.
+    fn is_formed(key: &[u8]) -> bool {
+        Formed::of(key).is_some()
+    }
+
     const KEY: &[u8] = b"tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
 
     #[test]
     fn a_key_is_dissected() {
-        let (prefix, id) = dissect(KEY).unwrap();
-        assert_eq!(prefix, b"tk_live");
+        let formed = Formed::of(KEY).unwrap();
+        let id = formed.id();
+        assert_eq!(formed.prefix(), b"tk_live");
+        assert_eq!(formed.key(), KEY);
         assert_eq!(id.to_string(), "Gu8zTEly6P");
         assert_eq!("Gu8zTEly6P".parse(), Ok(id));
     }
@@ -168,7 +167,7 @@ mod tests {
                 let mut key = KEY.to_vec();
                 key[i] = byte;
                 if key != KEY {
-                    assert!(dissect(&key).is_none(), "byte {i} as {byte}");
+                    assert!(!is_formed(&key), "byte {i} as {byte}");
                 }
             }
         }
@@ -177,10 +176,10 @@ mod tests {
     #[test]
     fn every_other_length_is_refused() {
         for len in 0..KEY.len() {
-            assert!(dissect(&KEY[..len]).is_none());
+            assert!(!is_formed(&KEY[..len]));
         }
-        assert!(dissect(&[b'a'; 65]).is_none());
-        assert!(dissect(&[b'a'; 10_000]).is_none());
+        assert!(!is_formed(&[b'a'; 65]));
+        assert!(!is_formed(&[b'a'; 10_000]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroize;
 
-use super::{CHECK_LEN, ID_LEN, KeyId, MAX_KEY_LEN, Prefix, SECRET_LEN, base62, dissect};
+use super::{CHECK_LEN, Formed, ID_LEN, KeyId, MAX_KEY_LEN, Prefix, SECRET_LEN, base62};
 
 /// Characters of a session token that we mint: 43 base62 digits carry 256 bits.
 const TOKEN_LEN: usize = 43;
@@ -77,14 +77,14 @@ impl FromStr for SecretKey {
 
     /// Takes a key made elsewhere, of any prefix.
     fn from_str(text: &str) -> Result<Self, KeyFormError> {
-        let (prefix, id) = dissect(text.as_bytes()).ok_or(KeyFormError)?;
-        let prefix = Prefix::parse(prefix).map_err(|_| KeyFormError)?;
+        let formed = Formed::of(text.as_bytes()).ok_or(KeyFormError)?;
+        let prefix = Prefix::parse(formed.prefix()).map_err(|_| KeyFormError)?;
         let mut bytes = [0; MAX_KEY_LEN];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         Ok(Self {
             bytes,
             len: text.len() as u8,
-            id,
+            id: formed.id(),
             prefix,
         })
     }
@@ -171,8 +171,9 @@ mod tests {
         for prefix in ["a", "tk_live", "abcdefghijklmno"] {
             let prefix: Prefix = prefix.parse().unwrap();
             let key = SecretKey::generate(&prefix).unwrap();
-            let (found, id) = dissect(key.expose().as_bytes()).unwrap();
-            assert_eq!((found, id), (prefix.as_bytes(), key.id()));
+            let formed = Formed::of(key.expose().as_bytes()).unwrap();
+            assert_eq!(formed.prefix(), prefix.as_bytes());
+            assert_eq!(formed.id(), key.id());
             let again: SecretKey = key.expose().parse().unwrap();
             assert_eq!(again.expose(), key.expose());
             assert_eq!(again.prefix(), prefix);
@@ -202,7 +203,7 @@ mod tests {
         let mut check = [0; 6];
         base62::encode(u64::from(crc32fast::hash(head.as_bytes())), &mut check);
         let key = head + std::str::from_utf8(&check).unwrap();
-        assert!(dissect(key.as_bytes()).is_some());
+        assert!(Formed::of(key.as_bytes()).is_some());
         assert_eq!(key.parse::<SecretKey>().unwrap_err(), KeyFormError);
     }
 }
