@@ -308,6 +308,7 @@ impl Engine {
 }
 
 /// A header that holds nothing but blanks is as good as absent.
+#[inline]
 fn unless_blank(header: Credential<'_>) -> Credential<'_> {
     match header {
         Credential::One(value) if is_blank(value) => Credential::Absent,
@@ -316,6 +317,17 @@ fn unless_blank(header: Credential<'_>) -> Credential<'_> {
 }
 
 /// Whether a header's value is empty or nothing but blanks.
+#[inline]
 fn is_blank(value: &[u8]) -> bool {
+    match value {
+        [] => true,
+        [b' ' | b'\t', ..] => only_blanks(value),
+        _ => false,
+    }
+}
+
+/// Kept apart, for hardly any value begins with a blank.
+#[cold]
+fn only_blanks(value: &[u8]) -> bool {
     value.iter().all(|b| matches!(b, b' ' | b'\t'))
 }
