@@ -12,6 +12,8 @@ const BASELINE: &str = "benches/instructions.toml";
 
 /// Decisions of the shorter run; the longer makes twice as many.
 const DECISIONS: u64 = 100_000;
+/// Runs of each length, an odd number.
+const RUNS: usize = 5;
 
 /// A row may cost this much more than its baseline, as a fraction.
 const TOLERANCE: f64 = 0.03;
@@ -55,9 +57,20 @@ pub(crate) fn run(save: bool) -> Result<(), Failure> {
 /// The instructions of one decision: a run of twice the decisions costs as
 /// much more, and what only the first decisions cost cancels out.
 fn per_decision(binary: &str, row: &str) -> Result<f64, Failure> {
-    let once = collected(binary, row, DECISIONS)?;
-    let twice = collected(binary, row, 2 * DECISIONS)?;
+    let once = median(binary, row, DECISIONS)?;
+    let twice = median(binary, row, 2 * DECISIONS)?;
     Ok((twice as f64 - once as f64) / DECISIONS as f64)
+}
+
+/// The median of several runs, for each draws the places of keys and addresses
+/// in the tables anew.
+fn median(binary: &str, row: &str, decisions: u64) -> Result<u64, Failure> {
+    let mut counts = [0; RUNS];
+    for count in &mut counts {
+        *count = collected(binary, row, decisions)?;
+    }
+    counts.sort_unstable();
+    Ok(counts[RUNS / 2])
 }
 
 /// The instructions of all decisions of a run.
