@@ -12,6 +12,8 @@ mod bench;
 mod checks;
 mod ci;
 mod concurrency;
+#[allow(dead_code, reason = "parts write figures, the report reads them")]
+mod figures;
 mod fuzz;
 mod instructions;
 mod shell;
