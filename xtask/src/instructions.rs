@@ -20,7 +20,7 @@ const TOLERANCE: f64 = 0.03;
 
 /// The functions within which instructions count, by their name: what
 /// sets up a run differs by what the system gives, such as random seeds.
-const MEASURED: &str = "*measured_leg*";
+pub(crate) const MEASURED: &str = "*measured_leg*";
 
 /// Instructions per decision, by row.
 type Counts = BTreeMap<String, f64>;
@@ -32,11 +32,7 @@ type Counts = BTreeMap<String, f64>;
 ///
 /// Where a row costs over 3 % more than its baseline, is new, or is gone.
 pub(crate) fn run(save: bool) -> Result<(), Failure> {
-    if !Program::new("valgrind").arg("--version").succeeds() {
-        return Err(Failure::missing("valgrind", "apt-get install valgrind"));
-    }
-    Program::cargo("build --release --package tokenkit-benches --bin instructions").run()?;
-    let binary = target().join("release/instructions").display().to_string();
+    let binary = counting_program()?;
     let mut counts = Counts::new();
     for row in Program::new(&binary).output()?.lines() {
         counts.insert(row.to_owned(), per_decision(&binary, row)?);
@@ -52,6 +48,15 @@ pub(crate) fn run(save: bool) -> Result<(), Failure> {
     let baseline = read(&path)?;
     print_table(&counts, &baseline);
     compare(&counts, &baseline)
+}
+
+/// Builds the program whose instructions are counted; where it lies.
+pub(crate) fn counting_program() -> Result<String, Failure> {
+    if !Program::new("valgrind").arg("--version").succeeds() {
+        return Err(Failure::missing("valgrind", "apt-get install valgrind"));
+    }
+    Program::cargo("build --release --package tokenkit-benches --bin instructions").run()?;
+    Ok(target().join("release/instructions").display().to_string())
 }
 
 /// The instructions of one decision: a run of twice the decisions costs as

@@ -9,6 +9,7 @@
 
 mod args;
 mod bench;
+mod callgrind;
 mod checks;
 mod ci;
 mod concurrency;
@@ -16,6 +17,7 @@ mod concurrency;
 mod figures;
 mod fuzz;
 mod instructions;
+mod profile;
 mod shell;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ cargo xtask COMMAND
                               every fuzz target, or one, for N seconds each (60)
   bench [FILTER]              the benchmarks, then a table of ratios to the peer
   instructions [--save]       instructions per decision, against benches/instructions.toml
+  profile [FILTER]            where the instructions of a decision go
   deny                        licences, bans and sources of the dependencies
   ci                          all that continuous integration runs, in its order
 ";
@@ -64,6 +67,10 @@ fn main() -> ExitCode {
         Some("instructions") => {
             let save = args.flag("--save");
             args.none().and_then(|()| instructions::run(save))
+        }
+        Some("profile") => {
+            let filter = args.next_word();
+            args.none().and_then(|()| profile::run(filter.as_deref()))
         }
         Some("ci") => args.none().and_then(|()| ci::run()),
         Some("help" | "--help" | "-h") => {
