@@ -13,6 +13,7 @@ mod callgrind;
 mod checks;
 mod ci;
 mod concurrency;
+mod e2e;
 #[allow(dead_code, reason = "parts write figures, the report reads them")]
 mod figures;
 mod fuzz;
@@ -38,6 +39,8 @@ cargo xtask COMMAND
   fuzz [--seconds N] [--seed N] [TARGET]
                               every fuzz target, or one, for N seconds each (60)
   bench [FILTER]              the benchmarks, then a table of ratios to the peer
+  bench e2e [--quick] [--rounds N] [--seconds N]
+                              tokenkit serve beside HAProxy and nginx
   instructions [--save]       instructions per decision, against benches/instructions.toml
   profile [FILTER]            where the instructions of a decision go
   deny                        licences, bans and sources of the dependencies
@@ -63,7 +66,10 @@ fn main() -> ExitCode {
             args.none()?;
             fuzz::run(seconds.unwrap_or(60), seed, target.as_deref())
         }),
-        Some("bench") => bench::run(args.rest()),
+        Some("bench") => match args.flag("e2e") {
+            true => e2e::run(args),
+            false => bench::run(args.rest()),
+        },
         Some("instructions") => {
             let save = args.flag("--save");
             args.none().and_then(|()| instructions::run(save))

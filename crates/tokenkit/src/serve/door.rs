@@ -38,6 +38,7 @@ enum Step {
 
 impl Door {
     /// Answers a request.
+    #[cfg(not(bare))]
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
@@ -105,7 +106,11 @@ impl Door {
             gate.render(&verdict, answer.headers_mut());
             return Step::Answer(answer);
         };
-        let outgoing = proxy.prepare(request, gate, &verdict, peer.ip(), live.trusts(peer.ip()));
+        let trusted = live.trusts(peer.ip());
+        let outgoing = proxy.prepare(request, peer.ip(), trusted, |headers| {
+            gate.cleanse(headers);
+            gate.identify(&verdict, headers);
+        });
         Step::Forward(Box::new(outgoing), verdict)
     }
 
@@ -160,7 +165,7 @@ impl Door {
         verdict
     }
 
-    async fn forward(
+    pub(super) async fn forward(
         &self,
         outgoing: Outgoing,
         method: &Method,
@@ -192,7 +197,7 @@ impl Door {
 
 /// Whether a target has user information, which RFC 9110, section 4.2.4, would
 /// have treated as an error: it is there to have a host mistaken.
-fn names_a_user(target: &Uri) -> bool {
+pub(super) fn names_a_user(target: &Uri) -> bool {
     target
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
@@ -200,7 +205,7 @@ fn names_a_user(target: &Uri) -> bool {
 
 /// Whether it is unclear which host an HTTP/1 request is for: RFC 9112,
 /// section 3.2, has such answered 400.
-fn has_bad_host<B>(request: &Request<B>) -> bool {
+pub(super) fn has_bad_host<B>(request: &Request<B>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     match request.version() {
         Version::HTTP_11 => hosts != 1,

@@ -12,6 +12,8 @@ mod access_log;
 mod admin;
 mod answer;
 mod authorize;
+#[cfg(bare)]
+mod bare;
 mod body;
 mod connection;
 mod door;
@@ -60,6 +62,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
             settings.server.listen
         )));
     }
+    #[cfg(bare)]
+    bare::check(settings.server.listen)?;
     // The sockets first: with a port that is taken nothing else is begun.
     let listener = accept::bind("server.listen", settings.server.listen)?;
     let admin = accept::bind("server.admin_listen", settings.server.admin_listen)?;

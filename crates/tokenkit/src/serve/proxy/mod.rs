@@ -16,7 +16,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine_hyper::{Gate, Verdict};
 use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
@@ -92,15 +91,14 @@ impl Proxy {
     }
 
     /// Makes an admitted request ready: what is about the client's connection
-    /// goes, who the client is comes. The identity is set last, so that no
-    /// header of the client's can take it out again.
+    /// goes, who the client is comes. `identify` is called last, so that no
+    /// header of the client's can take out again what it sets.
     pub(super) fn prepare(
         &self,
         mut request: Request<Incoming>,
-        gate: &Gate,
-        verdict: &Verdict,
         peer: IpAddr,
         trusted: bool,
+        identify: impl FnOnce(&mut HeaderMap),
     ) -> Outgoing {
         let offered =
             hop::upgrade(request.headers()).filter(|_| request.version() == Version::HTTP_11);
@@ -126,9 +124,8 @@ impl Proxy {
         if let Some(host) = host {
             parts.headers.insert(HOST, host);
         }
-        gate.cleanse(&mut parts.headers);
         forwarded::tell(&mut parts.headers, peer, trusted);
-        gate.identify(verdict, &mut parts.headers);
+        identify(&mut parts.headers);
 
         parts.uri = self.target(parts.uri);
         parts.version = Version::HTTP_11;
