@@ -109,15 +109,16 @@ impl Engine {
             return self.keyless(request, Reason::MissingKey);
         }
         let case = self.case(request, unix_s);
-        if let Some(until) = self.blocked_until(&case) {
+        let look = case.place.look();
+        if let Some(until) = self.blocked_until(&case, look) {
             return self.blocked(&case, until);
         }
         let Shown::Formed(formed) = shown else {
-            return self.failure(&case, Reason::MalformedKey);
+            return self.failure(&case, look, Reason::MalformedKey);
         };
         let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
-        self.compared(&case, id, snapshot.find(id), digest, &snapshot)
+        self.compared(&case, look, id, snapshot.find(id), digest, &snapshot)
     }
 
     /// The digests of the keys of the right form, each in its request's place.

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::engine::Engine;
 use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Seeds, Window, sets_for};
-use crate::key::{Prefixes, ServerSecret};
+use crate::key::{Forms, Prefixes, ServerSecret};
 use crate::keyring::Keyring;
 use crate::ledger::Ledger;
 use crate::net::CidrList;
@@ -218,6 +218,7 @@ impl EngineBuilder {
         let [a, b, c, d, e, f] = random_words().map_err(BuildError::Random)?;
         Ok(Engine {
             secret: self.secret,
+            forms: Forms::of(&self.prefixes),
             prefixes: self.prefixes,
             origins: self.origins,
             exempt: self.failures.exempt,

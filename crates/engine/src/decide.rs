@@ -7,9 +7,9 @@
 use crate::batch::Shown;
 use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
-use crate::failures::{Place, Recorded};
+use crate::failures::{Look, Place, Recorded};
 use crate::hours::Charge;
-use crate::key::{Formed, KeyDigest, KeyId};
+use crate::key::{KeyDigest, KeyId};
 use crate::keyring::{Record, Snapshot};
 use crate::name::Name;
 use crate::policy::KeyState;
@@ -83,17 +83,18 @@ impl Engine {
         // Asked for now, read in row 2: it comes while the key's form is
         // looked at, which reads no table. So with what is asked for below.
         case.place.expect();
-        let sound = key.and_then(|key| self.sound(key));
+        let sound = key.and_then(|key| self.forms.take(key));
         if sound.is_none() {
             case.place.expect_record();
         }
         // Row 2.
-        if let Some(until) = self.blocked_until(&case) {
+        let look = case.place.look();
+        if let Some(until) = self.blocked_until(&case, look) {
             return self.blocked(&case, until);
         }
         // Row 3.
         let Some(formed) = sound else {
-            return self.failure(&case, Reason::MalformedKey);
+            return self.failure(&case, look, Reason::MalformedKey);
         };
         let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
@@ -103,7 +104,7 @@ impl Engine {
             None => case.place.expect_record(),
         }
         let digest = self.secret.digest_key(formed.key());
-        self.compared(&case, id, record, &digest, &snapshot)
+        self.compared(&case, look, id, record, &digest, &snapshot)
     }
 
     /// A request, with its address's place among the failures.
@@ -121,14 +122,8 @@ impl Engine {
         match unless_blank(request.api_key) {
             Credential::Absent => Shown::Missing,
             Credential::Repeated => Shown::Malformed,
-            Credential::One(key) => self.sound(key).map_or(Shown::Malformed, Shown::Formed),
+            Credential::One(key) => self.forms.take(key).map_or(Shown::Malformed, Shown::Formed),
         }
-    }
-
-    /// A key of the right form, under a prefix that is taken.
-    fn sound<'k>(&self, key: &'k [u8]) -> Option<Formed<'k>> {
-        let formed = Formed::of(key)?;
-        self.prefixes.contains(formed.prefix()).then_some(formed)
     }
 
     /// Asks for the line that charging a key writes.
@@ -143,6 +138,7 @@ impl Engine {
     pub(crate) fn compared(
         &self,
         case: &Case<'_>,
+        look: Look<'_>,
         id: KeyId,
         record: Option<&Record>,
         digest: &KeyDigest,
@@ -150,7 +146,7 @@ impl Engine {
     ) -> Decision {
         match record.filter(|record| record.digest() == digest) {
             Some(record) => self.known(case, id, record, snapshot),
-            None => self.failure(case, Reason::UnknownKey),
+            None => self.failure(case, look, Reason::UnknownKey),
         }
     }
 
@@ -270,18 +266,19 @@ impl Engine {
     /// Counts a guess. The answer is `reason` for the first `threshold` of
     /// them, and that of a blocked address for those that came at the same
     /// time as the last one, but after it.
-    pub(crate) fn failure(&self, case: &Case<'_>, reason: Reason) -> Decision {
+    pub(crate) fn failure(&self, case: &Case<'_>, look: Look<'_>, reason: Reason) -> Decision {
         if self.exempt.contains(case.request.client) {
             return self.keyless(case.request, reason);
         }
-        match case.place.record(case.unix_s, &self.window) {
+        match case.place.record(look, case.unix_s, &self.window) {
             Recorded::Counted => self.keyless(case.request, reason),
             Recorded::Blocked { until } => self.blocked(case, until),
         }
     }
 
-    pub(crate) fn blocked_until(&self, case: &Case<'_>) -> Option<u64> {
-        let until = case.place.blocked_until(case.unix_s)?;
+    /// When the block of the request's address ends, if it is blocked.
+    pub(crate) fn blocked_until(&self, case: &Case<'_>, look: Look<'_>) -> Option<u64> {
+        let until = look.blocked_until(case.unix_s)?;
         // An address may have been exempted only after it was blocked.
         (!self.exempt.contains(case.request.client)).then_some(until)
     }

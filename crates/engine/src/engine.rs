@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::builder::EngineBuilder;
 use crate::failures::{Seeds, Window};
-use crate::key::{KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
+use crate::key::{Forms, KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
 use crate::keyring::{Existing, KeyChangeError, Keyring};
 use crate::ledger::Ledger;
 use crate::name::Name;
@@ -27,6 +27,8 @@ use crate::time::{Clock, Hour};
 pub struct Engine {
     pub(crate) secret: ServerSecret,
     pub(crate) prefixes: Prefixes,
+    /// Ready to be looked at, what `prefixes` says.
+    pub(crate) forms: Forms,
     pub(crate) origins: OriginList,
     pub(crate) exempt: CidrList,
     pub(crate) window: Window,

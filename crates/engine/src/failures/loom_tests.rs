@@ -20,17 +20,21 @@ fn table() -> Arc<Vec<Line>> {
     Arc::new(std::iter::repeat_with(line).take(LINES_PER_SET).collect())
 }
 
+fn place(table: &[Line], ip: u32) -> Place<'_> {
+    Failures::new(table, 1).place(SEEDS, addr(ip))
+}
+
+fn fail_at(table: &[Line], ip: u32, now: u64, window: &Window) -> Recorded {
+    let place = place(table, ip);
+    place.record(place.look(), now, window)
+}
+
 fn fail(table: &[Line], ip: u32, window: &Window) -> Recorded {
-    Failures::new(table)
-        .place(SEEDS, addr(ip))
-        .record(NOW, window)
+    fail_at(table, ip, NOW, window)
 }
 
 fn blocked(table: &[Line], ip: u32) -> bool {
-    Failures::new(table)
-        .place(SEEDS, addr(ip))
-        .blocked_until(NOW)
-        .is_some()
+    place(table, ip).look().blocked_until(NOW).is_some()
 }
 
 /// Two pre-emptions find every known fault of this table; with three a model
@@ -74,15 +78,11 @@ fn loom_two_failures_in_two_buckets() {
         fail(&table, 1, &window);
         let theirs = spawn(&table, 1, window);
         // Their stamp lies in the bucket before.
-        let mine = Failures::new(&table)
-            .place(SEEDS, addr(1))
-            .record(NOW + 25, &window);
+        let mine = fail_at(&table, 1, NOW + 25, &window);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert_eq!(mine, Recorded::Counted);
         // If not yet blocked, theirs came last, and the next one sees all.
-        Failures::new(&table)
-            .place(SEEDS, addr(1))
-            .record(NOW + 25, &window);
+        fail_at(&table, 1, NOW + 25, &window);
         assert!(blocked(&table, 1));
     });
 }
@@ -140,7 +140,7 @@ fn loom_two_of_one_address_make_room() {
         assert_eq!(fail(&table, 1, &window), Recorded::Counted);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert!(blocked(&table, 1), "they took one way, not two");
-        assert_eq!(Failures::new(&table).count_blocked(NOW), 1);
+        assert_eq!(Failures::new(&table, 1).count_blocked(NOW), 1);
     });
 }
 
@@ -191,9 +191,7 @@ fn loom_a_block_is_not_given_up_for_a_guess() {
         // Way 1 is the one to give up until this failure blocks its address;
         // then it is the one whose block ends last.
         let theirs = spawn(&table, 3, window);
-        let mine = Failures::new(&table)
-            .place(SEEDS, addr(1))
-            .record(NOW + 1, &window);
+        let mine = fail_at(&table, 1, NOW + 1, &window);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert_eq!(mine, Recorded::Counted);
         if blocked(&table, 1) {
@@ -212,7 +210,7 @@ fn loom_an_insertion_that_was_cut_off_is_completed() {
         fail(&table, 2, &window);
         fail(&table, 3, &window);
         // As a process leaves it that is killed while it puts address 1 in.
-        let set = Set::new(&table);
+        let set = Failures::new(&table, 1).set(0);
         let way = set.ways().next().unwrap();
         assert!(way.give_up(way.state()));
         let cut_off = way.tag().next(AddressHash::new(SEEDS.mix(addr(1).unit())));
@@ -222,7 +220,7 @@ fn loom_an_insertion_that_was_cut_off_is_completed() {
         let mine = fail(&table, 1, &window);
         assert_eq!(counted([mine, theirs.join().unwrap()]), 2);
         assert!(blocked(&table, 1), "both counted in one way");
-        assert_eq!(Failures::new(&table).count_blocked(NOW), 1);
+        assert_eq!(Failures::new(&table, 1).count_blocked(NOW), 1);
     });
 }
 
@@ -233,8 +231,7 @@ fn loom_block_end_against_new_failure() {
         let window = Window::new(1, 300, 60);
         assert_eq!(fail(&table, 1, &window), Recorded::Counted);
         let theirs = table.clone();
-        let other =
-            thread::spawn(move || Failures::new(&theirs).place(SEEDS, addr(1)).unblock(NOW));
+        let other = thread::spawn(move || place(&theirs, 1).unblock(NOW));
         let mine = fail(&table, 1, &window);
         assert!(other.join().unwrap());
         // Before the unblocking it was refused, after it it counts afresh.

@@ -36,6 +36,7 @@ use crate::net::ClientAddr;
 use set::Set;
 use tag::AddressHash;
 pub(crate) use way::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD};
+use way::{State, Way};
 pub(crate) use window::Window;
 
 /// Addresses in a set: with a word for their order they fill a line. Two are
@@ -88,6 +89,7 @@ pub(crate) enum Recorded {
 #[derive(Clone, Copy)]
 pub(crate) struct Failures<'a> {
     lines: &'a [Line],
+    sets: usize,
 }
 
 /// One address's place in the table, whether it has failures or not.
@@ -97,34 +99,50 @@ pub(crate) struct Place<'a> {
     hash: AddressHash,
 }
 
+/// What was found at a place: the address's way, if it has one, and its state.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a>(Option<(Way<'a>, State)>);
+
 impl<'a> Failures<'a> {
-    pub(crate) fn new(lines: &'a [Line]) -> Self {
-        debug_assert!(lines.len() >= LINES_PER_SET && lines.len().is_multiple_of(LINES_PER_SET));
-        Self { lines }
+    /// A view of so many sets, not none, in as many lines as they take.
+    pub(crate) fn new(lines: &'a [Line], sets: usize) -> Self {
+        debug_assert!(sets > 0 && lines.len() == sets * LINES_PER_SET);
+        Self { lines, sets }
     }
 
     /// The place of an address. Reads nothing.
     pub(crate) fn place(self, seeds: Seeds, client: ClientAddr) -> Place<'a> {
         let hash = seeds.mix(client.unit());
-        let sets = self.lines.len() / LINES_PER_SET;
         // The upper half of the product maps the hash evenly onto the sets.
-        let set = ((u128::from(hash) * sets as u128) >> 64) as usize;
-        let lines = &self.lines[set * LINES_PER_SET..][..LINES_PER_SET];
+        let set = ((u128::from(hash) * self.sets as u128) >> 64) as usize;
         Place {
-            set: Set::new(lines),
+            set: self.set(set),
             hash: AddressHash::new(hash),
         }
     }
 
+    fn set(self, at: usize) -> Set<'a> {
+        let (lines, _) = self.lines[at * LINES_PER_SET..].as_chunks();
+        Set(&lines[0])
+    }
+
     /// How many addresses are blocked at `now`. Reads the whole table.
     pub(crate) fn count_blocked(self, now: u64) -> usize {
-        let sets = self.lines.chunks_exact(LINES_PER_SET).map(Set::new);
-        let ways = sets.flat_map(Set::ways);
-        ways.filter(|way| way.blocked_until(now).is_some()).count()
+        let ways = (0..self.sets).flat_map(|at| self.set(at).ways());
+        let blocked = |state: State| state.blocked_until(now).is_some();
+        ways.filter(|way| way.owned_state().is_some_and(blocked))
+            .count()
     }
 }
 
-impl Place<'_> {
+impl Look<'_> {
+    /// When the block of the address ends, if it is blocked at `now`.
+    pub(crate) fn blocked_until(self, now: u64) -> Option<u64> {
+        self.0?.1.blocked_until(now)
+    }
+}
+
+impl<'a> Place<'a> {
     /// Asks for the line that every look at the place reads.
     pub(crate) fn expect(self) {
         self.set.expect();
@@ -135,18 +153,21 @@ impl Place<'_> {
         self.set.expect_way(self.hash);
     }
 
-    /// When the block of the address ends, if it is blocked at `now`. One line
-    /// is read, and a second if the address has failures. A block that another
-    /// thread sets at this very moment may be missed, as if this request had
-    /// come just before.
-    pub(crate) fn blocked_until(self, now: u64) -> Option<u64> {
-        self.set.find(self.hash)?.blocked_until(now)
+    /// Looks for the address. One line is read, and a second if the address
+    /// has failures. A block that another thread sets at this very moment may
+    /// be missed, as if this request had come just before.
+    pub(crate) fn look(self) -> Look<'a> {
+        Look(self.set.find(self.hash))
     }
 
-    /// Counts a failure at `now`, and blocks the address if that makes
-    /// `window.threshold`.
-    pub(crate) fn record(self, now: u64, window: &Window) -> Recorded {
-        self.expect_record();
+    /// Counts a failure at `now`, after a look, and blocks the address if that
+    /// makes `window.threshold`.
+    pub(crate) fn record(self, look: Look<'a>, now: u64, window: &Window) -> Recorded {
+        // As nearly always, once an address has failures.
+        let seen = look.0.map(|(way, _)| way);
+        if let Some(recorded) = seen.and_then(|way| way.add(now, window)) {
+            return recorded;
+        }
         for _ in 0..TURNS {
             // Again where the way was given up before the failure was counted.
             let way = self.set.claim(self.hash, now, window);
@@ -162,7 +183,7 @@ impl Place<'_> {
     /// again from nothing.
     pub(crate) fn unblock(self, now: u64) -> bool {
         let way = self.set.find(self.hash);
-        way.is_some_and(|way| way.unblock(now))
+        way.is_some_and(|(way, _)| way.unblock(now))
     }
 }
 

@@ -7,21 +7,17 @@
 //! then swaps the word. That the swap succeeds shows that no tag has changed
 //! since the look: so an address never has two ways.
 
-use super::WAYS;
 use super::tag::{AddressHash, Tag};
 use super::way::{State, Way};
 use super::window::Window;
+use super::{LINES_PER_SET, WAYS};
 use crate::ledger::Line;
 use crate::prefetch::prefetch;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One set of the table.
 #[derive(Clone, Copy)]
-pub(super) struct Set<'a> {
-    tags: &'a [AtomicU64],
-    newest: &'a AtomicU64,
-    ways: &'a [Line],
-}
+pub(super) struct Set<'a>(pub(super) &'a [Line; LINES_PER_SET]);
 
 /// A way that could be given up.
 struct Candidate<'a> {
@@ -32,45 +28,52 @@ struct Candidate<'a> {
 }
 
 impl<'a> Set<'a> {
-    pub(super) fn new(lines: &'a [Line]) -> Self {
-        let (first, ways) = lines.split_at(1);
-        let words = &first[0].0;
-        Self {
-            tags: &words[..WAYS],
-            newest: &words[WAYS],
-            ways,
-        }
+    /// Where a way's tag stands.
+    fn tag_word(self, way: usize) -> &'a AtomicU64 {
+        &self.0[0].0[way]
+    }
+
+    /// Where the newest insertion's tag stands.
+    fn newest(self) -> &'a AtomicU64 {
+        &self.0[0].0[WAYS]
+    }
+
+    /// The lines of a way.
+    fn way_lines(self, way: usize) -> &'a [Line; 2] {
+        &self.0[1..].as_chunks().0[way]
     }
 
     /// Asks for the line of tags.
     pub(super) fn expect(self) {
-        prefetch(self.newest);
+        prefetch(&self.0[0]);
     }
 
     /// Asks for the lines of the way that an address most likely has.
     pub(super) fn expect_way(self, hash: AddressHash) {
-        let at = first_choice(hash);
-        prefetch(&self.ways[2 * at]);
-        prefetch(&self.ways[2 * at + 1]);
+        let [first, second] = self.way_lines(first_choice(hash));
+        prefetch(first);
+        prefetch(second);
     }
 
-    /// The way of an address that it has now.
-    pub(super) fn find(self, hash: AddressHash) -> Option<Way<'a>> {
-        (0..WAYS)
-            .filter_map(|way| {
-                // Acquire pairs with `complete`: who sees the tag sees the
-                // state of its era, or of a later one.
-                let tag = Tag(self.tags[way].load(Ordering::Acquire));
-                (tag.hash() == hash).then(|| self.way(way, tag))
-            })
-            .find(|way| way.owned_state().is_some())
+    /// The way of an address that it has now, and that way's state.
+    pub(super) fn find(self, hash: AddressHash) -> Option<(Way<'a>, State)> {
+        (0..WAYS).find_map(|at| {
+            // Acquire pairs with `complete`: who sees the tag sees the state
+            // of its era, or of a later one.
+            let tag = Tag(self.tag_word(at).load(Ordering::Acquire));
+            if tag.hash() != hash {
+                return None;
+            }
+            let way = self.way(at, tag);
+            Some((way, way.owned_state()?))
+        })
     }
 
     /// Every way, those without an owner included.
     pub(super) fn ways(self) -> impl Iterator<Item = Way<'a>> {
         (0..WAYS).map(move |way| {
             // Acquire: as in `find`.
-            let tag = Tag(self.tags[way].load(Ordering::Acquire));
+            let tag = Tag(self.tag_word(way).load(Ordering::Acquire));
             self.way(way, tag)
         })
     }
@@ -78,23 +81,20 @@ impl<'a> Set<'a> {
     /// The way of an address, taken from whom it matters least to if need be.
     /// Lock-free: each turn follows another thread's success.
     pub(super) fn claim(self, hash: AddressHash, now: u64, window: &Window) -> Way<'a> {
-        // As nearly always, once an address has failures.
-        if let Some(way) = self.find(hash) {
-            return way;
-        }
         loop {
             // Acquire pairs with the swap below: with the newest insertion
             // come all before it, which were complete when it was begun.
-            let newest = Tag(self.newest.load(Ordering::Acquire));
+            let newest = Tag(self.newest().load(Ordering::Acquire));
             self.complete(newest);
-            if let Some(way) = self.find(hash) {
+            if let Some((way, _)) = self.find(hash) {
                 return way;
             }
             let found = self.least_needed(hash, now, window);
             // Who has seen a later insertion's tag sees here that it came: so
             // nothing is given up that the judgement took for another's. Then
             // swapped only if it has not been blocked or given up meanwhile.
-            if self.newest.load(Ordering::Acquire) != newest.0 || !found.way.give_up(found.judged) {
+            if self.newest().load(Ordering::Acquire) != newest.0 || !found.way.give_up(found.judged)
+            {
                 continue;
             }
             let mine = found.way.tag().next(hash);
@@ -102,7 +102,7 @@ impl<'a> Set<'a> {
             // giving up. Where it fails the way that was given up stays free,
             // for the next turn or for others.
             if self
-                .newest
+                .newest()
                 .compare_exchange(newest.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
@@ -114,13 +114,13 @@ impl<'a> Set<'a> {
 
     /// Writes the newest insertion's tag to its way, if nobody has.
     fn complete(self, newest: Tag) {
-        let place = &self.tags[newest.way() % WAYS];
+        let place = self.tag_word(newest.way() % WAYS);
         // Acquire: who finds it complete goes on to read the way's state.
         let tag = Tag(place.load(Ordering::Acquire));
         // A later insertion may have followed since `newest` was read: then
         // this one is complete, whatever stands there now. The era says so,
         // and the second look says it also where eras have wrapped.
-        if tag.era().next() == newest.era() && self.newest.load(Ordering::Acquire) == newest.0 {
+        if tag.era().next() == newest.era() && self.newest().load(Ordering::Acquire) == newest.0 {
             // Release publishes the state of the new era. It fails only where
             // another thread has completed it.
             let _ = place.compare_exchange(tag.0, newest.0, Ordering::AcqRel, Ordering::Relaxed);
@@ -138,7 +138,7 @@ impl<'a> Set<'a> {
         let judge = |turn: usize| {
             let at = (first_choice(hash) + turn) % WAYS;
             // Acquire: as in `find`.
-            let tag = Tag::at(self.tags[at].load(Ordering::Acquire), at);
+            let tag = Tag::at(self.tag_word(at).load(Ordering::Acquire), at);
             let way = self.way(at, tag);
             let judged = way.state();
             let owned = way.is_owned_in(judged) && tag.is_of_an_address();
@@ -159,7 +159,7 @@ impl<'a> Set<'a> {
     }
 
     fn way(self, at: usize, tag: Tag) -> Way<'a> {
-        Way::new(tag, &self.ways[2 * at], &self.ways[2 * at + 1])
+        Way::new(tag, self.way_lines(at))
     }
 }
 

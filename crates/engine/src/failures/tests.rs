@@ -18,15 +18,17 @@ impl Table {
     }
 
     fn view(&self) -> Failures<'_> {
-        Failures::new(&self.0)
+        Failures::new(&self.0, self.0.len() / LINES_PER_SET)
     }
 
     fn fail(&self, ip: u32, now: u64, window: &Window) -> Recorded {
-        self.view().place(SEEDS, addr(ip)).record(now, window)
+        let place = self.view().place(SEEDS, addr(ip));
+        place.record(place.look(), now, window)
     }
 
     fn blocked(&self, ip: u32, now: u64) -> Option<u64> {
-        self.view().place(SEEDS, addr(ip)).blocked_until(now)
+        let place = self.view().place(SEEDS, addr(ip));
+        place.look().blocked_until(now)
     }
 }
 

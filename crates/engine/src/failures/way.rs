@@ -65,6 +65,11 @@ impl State {
         now < self.until() || self.until() == MAX_UNTIL
     }
 
+    /// When the block ends, if there is one at `now`.
+    pub(super) fn blocked_until(self, now: u64) -> Option<u64> {
+        self.is_blocked(now).then(|| self.until())
+    }
+
     /// A new generation, in which nothing has been counted, blocked until
     /// then.
     fn next(self, until: u64) -> Self {
@@ -86,13 +91,12 @@ fn count(word: u64, label: u64) -> u64 {
 #[derive(Clone, Copy)]
 pub(super) struct Way<'a> {
     tag: Tag,
-    first: &'a Line,
-    second: &'a Line,
+    lines: &'a [Line; 2],
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn new(tag: Tag, first: &'a Line, second: &'a Line) -> Self {
-        Self { tag, first, second }
+    pub(super) fn new(tag: Tag, lines: &'a [Line; 2]) -> Self {
+        Self { tag, lines }
     }
 
     /// The tag under which it was found.
@@ -101,18 +105,14 @@ impl<'a> Way<'a> {
     }
 
     fn state_word(self) -> &'a AtomicU64 {
-        &self.first.0[0]
+        &self.lines[0].0[0]
     }
 
     fn bucket(self, at: usize) -> &'a AtomicU64 {
         debug_assert!(at < BUCKETS as usize);
         // Words 1 to 7 of the first line, then 0 to 4 of the second.
         let word = at + 1;
-        if word < 8 {
-            &self.first.0[word]
-        } else {
-            &self.second.0[word - 8]
-        }
+        &self.lines[word / 8 % 2].0[word % 8]
     }
 
     /// The state, whoever owns the way.
@@ -133,12 +133,6 @@ impl<'a> Way<'a> {
         self.is_owned_in(state).then_some(state)
     }
 
-    /// When the address's block ends, if it is blocked at `now`.
-    pub(super) fn blocked_until(self, now: u64) -> Option<u64> {
-        let state = self.owned_state()?;
-        state.is_blocked(now).then(|| state.until())
-    }
-
     /// Counts a failure, and blocks the address if that makes the threshold.
     /// `None` if the way has been given up: then nothing was counted.
     ///
@@ -148,18 +142,17 @@ impl<'a> Way<'a> {
         let current = window.current(now);
         loop {
             let state = self.owned_state()?;
-            if state.is_blocked(now) {
-                let until = state.until();
+            if let Some(until) = state.blocked_until(now) {
                 return Some(Recorded::Blocked { until });
             }
             let Some(in_bucket) = self.bump(state, current) else {
                 continue;
             };
             // Of two failures in different buckets the one with the later
-            // stamp counts the other, unless it came first. `bump` and `sum`
-            // are SeqCst, so that our count comes before what we read now, and
+            // stamp counts the other, unless it came first. `bump` and
+            // `older` are SeqCst, so that our count comes before what we read now, and
             // is seen by whoever is not seen by us.
-            let sum = in_bucket + self.sum(state, current.older());
+            let sum = in_bucket + self.older(state, current);
             if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
                 return Some(Recorded::Counted);
             }
@@ -195,16 +188,26 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// The failures in some buckets that count in a state.
-    fn sum(self, state: State, buckets: impl Iterator<Item = Bucket>) -> u64 {
-        buckets
-            .map(|bucket| {
-                let label = self.label(state, bucket.lap);
-                // SeqCst: see `add`; and in this order, oldest first. A word
-                // counts by its own label.
-                count(self.bucket(bucket.at).load(Ordering::SeqCst), label)
-            })
-            .sum()
+    /// The failures in the 11 buckets before one that count in a state.
+    fn older(self, state: State, current: Bucket) -> u64 {
+        let Bucket { at, lap } = current;
+        let counted = |at: usize, label: u64| {
+            // SeqCst: see `add`; and oldest first. A word counts by its own
+            // label.
+            count(self.bucket(at).load(Ordering::SeqCst), label)
+        };
+        let mut sum = 0;
+        if let Some(last) = lap.checked_sub(1) {
+            let label = self.label(state, last);
+            for at in at + 1..BUCKETS as usize {
+                sum += counted(at, label);
+            }
+        }
+        let label = self.label(state, lap);
+        for at in 0..at {
+            sum += counted(at, label);
+        }
+        sum
     }
 
     /// What a bucket word must carry, above its count, to count for the tag's
@@ -223,7 +226,8 @@ impl<'a> Way<'a> {
             WORTH_OF_BLOCK + state.until()
         } else {
             let current = window.current(now);
-            self.sum(state, current.older().chain(std::iter::once(current)))
+            let word = self.bucket(current.at).load(Ordering::SeqCst);
+            self.older(state, current) + count(word, self.label(state, current.lap))
         }
     }
 

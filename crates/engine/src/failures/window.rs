@@ -48,38 +48,17 @@ impl Window {
     }
 }
 
-impl Bucket {
-    /// The 11 buckets before it, oldest first.
-    pub(crate) fn older(self) -> impl Iterator<Item = Bucket> {
-        let Self { at, lap } = self;
-        let last_lap = lap.checked_sub(1).into_iter().flat_map(move |lap| {
-            let after = at + 1..BUCKETS as usize;
-            after.map(move |at| Bucket { at, lap })
-        });
-        last_lap.chain((0..at).map(move |at| Bucket { at, lap }))
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
-    fn eleven_older_buckets_oldest_first() {
+    fn a_ring_of_twelve() {
         let window = Window::new(3, 300, 60);
-        let older: Vec<_> = window.current(1_790_000_024).older().collect();
-        assert_eq!(older.len(), 11);
-        for (bucket, before) in older.iter().zip((1..=11).rev()) {
-            assert_eq!(*bucket, window.current(1_790_000_024 - 25 * before));
-        }
-    }
-
-    #[test]
-    fn the_first_window_is_shorter() {
-        let window = Window::new(3, 12, 60);
-        assert_eq!(window.current(0).older().count(), 0);
-        assert_eq!(window.current(10).older().count(), 10);
-        assert_eq!(window.current(11).older().count(), 11);
-        assert_eq!(window.current(u64::MAX).older().count(), 11);
+        let at = |now| window.current(now);
+        assert_eq!(at(0), Bucket { at: 0, lap: 0 });
+        assert_eq!(at(299), Bucket { at: 11, lap: 0 });
+        assert_eq!(at(300), Bucket { at: 0, lap: 1 });
+        assert_eq!(at(u64::MAX).lap, u64::MAX / 300);
     }
 }

@@ -6,15 +6,19 @@
 //! and a secret scanner recognises a leaked key.
 
 mod base62;
+mod block;
 mod digest;
+mod forms;
 mod prefix;
 mod secret_key;
+mod tail;
 mod wide;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use digest::{KeyDigest, ServerSecret, TokenDigest};
+pub(crate) use forms::{Formed, Forms};
 pub use prefix::{MAX_PREFIX_LEN, Prefix, PrefixError, Prefixes};
 pub use secret_key::{KeyFormError, SecretKey, SessionToken};
 
@@ -90,97 +94,9 @@ impl fmt::Display for KeyIdError {
 
 impl std::error::Error for KeyIdError {}
 
-/// A key of the right form, as it was sent.
-#[derive(Clone, Copy)]
-pub(crate) struct Formed<'k> {
-    key: &'k [u8],
-    id: KeyId,
-}
-
-impl<'k> Formed<'k> {
-    /// Takes a key apart; `None` for what has not the right form.
-    ///
-    /// Looks at no table: length, characters and check only. Constant-time in
-    /// nothing: what it reads is the client's own input.
-    pub(crate) fn of(key: &'k [u8]) -> Option<Self> {
-        if key.len() > MAX_KEY_LEN {
-            return None;
-        }
-        let (head, tail) = key.split_at_checked(key.len().checked_sub(TAIL_LEN)?)?;
-        let (body, check) = tail.split_at(ID_LEN + SECRET_LEN);
-        let (id, secret) = body.split_at(ID_LEN);
-        let id = base62::decode(id)?;
-        if *head.last()? != b'_' || !base62::is_base62(secret) {
-            return None;
-        }
-        let covered = &key[..key.len() - CHECK_LEN];
-        let sum = u64::from(crc32fast::hash(covered));
-        let id = KeyId(id);
-        (base62::decode(check)? == sum).then_some(Self { key, id })
-    }
-
-    /// The whole key.
-    pub(crate) fn key(self) -> &'k [u8] {
-        self.key
-    }
-
-    /// Its prefix, which may be none that is taken.
-    pub(crate) fn prefix(self) -> &'k [u8] {
-        // `of` has found the tail, and a separator before it.
-        let len = self.key.len().saturating_sub(TAIL_LEN + 1);
-        self.key.get(..len).unwrap_or_default()
-    }
-
-    /// Its public id.
-    pub(crate) fn id(self) -> KeyId {
-        self.id
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-
-    /// Whether it has the right form.
-    fn is_formed(key: &[u8]) -> bool {
-        Formed::of(key).is_some()
-    }
-
-    const KEY: &[u8] = b"tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
-
-    #[test]
-    fn a_key_is_dissected() {
-        let formed = Formed::of(KEY).unwrap();
-        let id = formed.id();
-        assert_eq!(formed.prefix(), b"tk_live");
-        assert_eq!(formed.key(), KEY);
-        assert_eq!(id.to_string(), "Gu8zTEly6P");
-        assert_eq!("Gu8zTEly6P".parse(), Ok(id));
-    }
-
-    #[test]
-    fn every_changed_byte_is_noticed() {
-        // Miri takes minutes for them all.
-        let step = if cfg!(miri) { 51 } else { 1 };
-        for i in 0..KEY.len() {
-            for byte in (0..=255).step_by(step) {
-                let mut key = KEY.to_vec();
-                key[i] = byte;
-                if key != KEY {
-                    assert!(!is_formed(&key), "byte {i} as {byte}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_other_length_is_refused() {
-        for len in 0..KEY.len() {
-            assert!(!is_formed(&KEY[..len]));
-        }
-        assert!(!is_formed(&[b'a'; 65]));
-        assert!(!is_formed(&[b'a'; 10_000]));
-    }
 
     #[test]
     fn ids_of_the_wrong_form_are_refused() {

@@ -8,10 +8,7 @@
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
-/// Bytes of a block: the longest message that is hashed here.
-pub(super) const BLOCK_LEN: usize = 64;
-/// Words of a block.
-const WORDS: usize = BLOCK_LEN / 4;
+use super::block::BLOCK_LEN;
 
 /// Fewer messages than this are sooner hashed one by one.
 const WORTH_IT: usize = 3;
@@ -76,47 +73,13 @@ fn side_by_side(key: &[u8; 32], messages: &[&[u8]], digests: &mut [[u8; 32]]) {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 use one_by_one as side_by_side;
 
-/// What both widths share.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-mod parts {
-    use super::WORDS;
-
-    /// The initialisation vector: that of SHA-256.
-    pub(super) const IV: [u32; 4] = [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A];
-
-    /// KEYED_HASH, ROOT, CHUNK_END and CHUNK_START.
-    pub(super) const FLAGS: u32 = 16 | 8 | 2 | 1;
-
-    /// Which word of the message goes where in each round.
-    pub(super) const SCHEDULE: [[usize; WORDS]; 7] = {
-        const PERMUTATION: [usize; WORDS] = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8];
-        let mut schedule = [[0; WORDS]; 7];
-        let mut word = 0;
-        while word < WORDS {
-            schedule[0][word] = word;
-            word += 1;
-        }
-        let mut round = 1;
-        while round < 7 {
-            word = 0;
-            while word < WORDS {
-                schedule[round][word] = schedule[round - 1][PERMUTATION[word]];
-                word += 1;
-            }
-            round += 1;
-        }
-        schedule
-    };
-}
-
 /// One width: the registers' type, and what is done with them.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 macro_rules! width {
     ($name:ident, $features:literal, $lanes:literal, $vector:ty, $add:ident, $xor:ident,
      $set:ident, $rotate:expr) => {
         mod $name {
-            use super::parts::{FLAGS, IV, SCHEDULE};
-            use super::{BLOCK_LEN, WORDS};
+            use super::super::block::{BLOCK_LEN, FLAGS, IV, SCHEDULE, WORDS};
             use std::arch::x86_64::*;
 
             /// A word of every lane.

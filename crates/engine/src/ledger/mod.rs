@@ -19,17 +19,19 @@ use crate::hours::Ring;
 pub(crate) struct Ledger {
     region: Region,
     key_slots: usize,
+    failure_sets: usize,
 }
 
 impl Ledger {
     /// An empty ledger in memory of its own. Pages are taken from the system
     /// as they are first written.
     pub(crate) fn in_memory(key_slots: u32, failure_sets: u32) -> io::Result<Self> {
-        let key_slots = key_slots as usize;
-        let lines = key_slots + failure_sets as usize * LINES_PER_SET;
+        let (key_slots, failure_sets) = (key_slots as usize, failure_sets as usize);
+        let lines = key_slots + failure_sets * LINES_PER_SET;
         Ok(Self {
             region: Region::anonymous(lines)?,
             key_slots,
+            failure_sets,
         })
     }
 
@@ -48,6 +50,6 @@ impl Ledger {
 
     /// The failures table.
     pub(crate) fn failures(&self) -> Failures<'_> {
-        Failures::new(&self.region.lines()[self.key_slots..])
+        Failures::new(&self.region.lines()[self.key_slots..], self.failure_sets)
     }
 }
