@@ -79,7 +79,9 @@ impl<'a> Set<'a> {
     }
 
     /// The way of an address, taken from whom it matters least to if need be.
-    /// Lock-free: each turn follows another thread's success.
+    /// Lock-free: each turn follows another thread's success. Kept apart, for
+    /// it is seldom needed.
+    #[cold]
     pub(super) fn claim(self, hash: AddressHash, now: u64, window: &Window) -> Way<'a> {
         loop {
             // Acquire pairs with the swap below: with the newest insertion

@@ -4,7 +4,7 @@
 use super::Recorded;
 use super::tag::{ERA_BITS, Era, Tag};
 use super::window::{BUCKETS, Bucket, Window};
-use crate::ledger::Line;
+use crate::ledger::{Line, word_of};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Bits of a state word, from the top: era, generation, until.
@@ -111,8 +111,7 @@ impl<'a> Way<'a> {
     fn bucket(self, at: usize) -> &'a AtomicU64 {
         debug_assert!(at < BUCKETS as usize);
         // Words 1 to 7 of the first line, then 0 to 4 of the second.
-        let word = at + 1;
-        &self.lines[word / 8 % 2].0[word % 8]
+        word_of(self.lines, at + 1)
     }
 
     /// The state, whoever owns the way.

@@ -9,8 +9,8 @@ mod region;
 
 use std::io;
 
-pub(crate) use region::Line;
 use region::Region;
+pub(crate) use region::{Line, word_of};
 
 use crate::failures::{Failures, LINES_PER_SET};
 use crate::hours::Ring;

@@ -13,14 +13,24 @@ use crate::sync::AtomicU64;
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [AtomicU64; 8]);
 
-pub(crate) use imp::Region;
+pub(crate) use imp::{Region, word_of};
 
 #[cfg(not(any(loom, miri)))]
 mod imp {
-    use super::{Line, io};
+    use super::{AtomicU64, Line, io};
     use memmap2::{MmapOptions, MmapRaw};
 
     const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
+
+    /// A word of two lines, as if they were one of 16 words: in one step, for
+    /// what walks over all of them.
+    pub(crate) fn word_of(lines: &[Line; 2], at: usize) -> &AtomicU64 {
+        assert!(at < 16, "two lines have 16 words");
+        // SAFETY: two lines are 128 bytes without a gap, for each is 64 bytes
+        // of 8 words (asserted above); so word `at` lies within them. The
+        // pointer is made from both lines and so may reach into both.
+        unsafe { &*lines.as_ptr().cast::<AtomicU64>().add(at) }
+    }
 
     /// Zeroed lines in an anonymous mapping.
     pub(crate) struct Region {
@@ -62,6 +72,10 @@ mod imp {
 #[cfg(any(loom, miri))]
 mod imp {
     use super::{AtomicU64, Line, io};
+
+    pub(crate) fn word_of(lines: &[Line; 2], at: usize) -> &AtomicU64 {
+        &lines[at / 8].0[at % 8]
+    }
 
     pub(crate) struct Region(Box<[Line]>);
 
