@@ -8,12 +8,12 @@
 
 use crate::decision::{Decision, Reason};
 use crate::engine::Engine;
-use crate::key::{Formed, KeyDigest};
+use crate::key::{Formed, KeyDigest, MOST_AT_ONCE};
 use crate::request::Request;
 
 /// Requests in a group: the lanes of the widest registers, and about as many
 /// lines as a processor fetches at once.
-const GROUP: usize = 16;
+const GROUP: usize = MOST_AT_ONCE;
 
 /// What a request shows, before any table is looked at.
 #[derive(Clone, Copy)]
@@ -132,11 +132,10 @@ impl Engine {
                 count += 1;
             }
         }
-        let mut hashed = [[0; 32]; GROUP];
-        self.secret.digest_keys(&keys[..count], &mut hashed);
+        let hashed = self.secret.digest_keys(&keys[..count]);
         let mut digests = [KeyDigest::ZERO; GROUP];
-        for (bytes, place) in hashed.into_iter().zip(&places[..count]) {
-            digests[*place] = KeyDigest::from_bytes(bytes);
+        for (digest, place) in hashed.into_iter().zip(&places[..count]) {
+            digests[*place] = digest;
         }
         digests
     }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use super::{block, wide};
+use super::block;
+use super::wide::{MOST, Width};
 
 /// The 32-byte secret under which keys and session tokens are digested.
 ///
@@ -15,6 +16,7 @@ use super::{block, wide};
 pub struct ServerSecret {
     key: [u8; 32],
     token_key: [u8; 32],
+    width: Width,
 }
 
 /// The digest of a key: BLAKE3 in keyed mode over the whole key.
@@ -36,7 +38,12 @@ impl ServerSecret {
     #[must_use]
     pub fn from_bytes(key: [u8; 32]) -> Self {
         let token_key = blake3::derive_key("tokenkit 2026-11-24 session token digest v1", &key);
-        Self { key, token_key }
+        let width = Width::best();
+        Self {
+            key,
+            token_key,
+            width,
+        }
     }
 
     /// Makes a secret from the operating system's random source.
@@ -67,10 +74,11 @@ impl ServerSecret {
         }
     }
 
-    /// Digests several keys side by side; as [`digest_key`](Self::digest_key)
-    /// would each, in less time.
-    pub(crate) fn digest_keys(&self, keys: &[&[u8]], digests: &mut [[u8; 32]]) {
-        wide::keyed_hashes(&self.key, keys, digests);
+    /// Digests at most [`MOST`] keys side by side, each of at most 64 bytes; as
+    /// [`digest_key`](Self::digest_key) would each, in less time.
+    pub(crate) fn digest_keys(&self, keys: &[&[u8]]) -> [KeyDigest; MOST] {
+        let hashes = self.width.keyed_hashes(&self.key, keys);
+        hashes.map(KeyDigest::from_bytes)
     }
 
     /// Digests a whole session token as it was sent.

@@ -21,6 +21,7 @@ pub use digest::{KeyDigest, ServerSecret, TokenDigest};
 pub(crate) use forms::{Formed, Forms};
 pub use prefix::{MAX_PREFIX_LEN, Prefix, PrefixError, Prefixes};
 pub use secret_key::{KeyFormError, SecretKey, SessionToken};
+pub(crate) use wide::MOST as MOST_AT_ONCE;
 
 /// The longest key, in bytes.
 pub const MAX_KEY_LEN: usize = 64;

@@ -26,10 +26,13 @@ mod imp {
     /// what walks over all of them.
     pub(crate) fn word_of(lines: &[Line; 2], at: usize) -> &AtomicU64 {
         assert!(at < 16, "two lines have 16 words");
+        let first = lines.as_ptr().cast::<AtomicU64>();
         // SAFETY: two lines are 128 bytes without a gap, for each is 64 bytes
         // of 8 words (asserted above); so word `at` lies within them. The
         // pointer is made from both lines and so may reach into both.
-        unsafe { &*lines.as_ptr().cast::<AtomicU64>().add(at) }
+        let word = unsafe { first.add(at) };
+        // SAFETY: it points to a word of `lines`, borrowed as long as that.
+        unsafe { &*word }
     }
 
     /// Zeroed lines in an anonymous mapping.
