@@ -73,7 +73,7 @@ impl Engine {
                 self.case(request, unix_s).place.expect();
             }
             if let Shown::Formed(formed) = *shown {
-                self.keyring.snapshot(formed.id()).expect();
+                self.keyring.expect(formed.id());
             }
         }
         let digests = self.digests(shown);
@@ -82,9 +82,8 @@ impl Engine {
                 Shown::Missing => continue,
                 Shown::Malformed => None,
                 Shown::Formed(formed) => {
-                    let id = formed.id();
-                    let snapshot = self.keyring.snapshot(id);
-                    snapshot.find(id).map(|record| self.expect_charge(record))
+                    let snapshot = self.keyring.snapshot(formed.id());
+                    snapshot.record().map(|record| self.expect_charge(record))
                 }
             };
             if found.is_none() {
@@ -118,7 +117,7 @@ impl Engine {
         };
         let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
-        self.compared(&case, look, id, snapshot.find(id), digest, &snapshot)
+        self.compared(&case, look, id, snapshot.record(), digest, &snapshot)
     }
 
     /// The digests of the keys of the right form, each in its request's place.

@@ -198,7 +198,8 @@ impl EngineBuilder {
     }
 
     /// The most keys at one time, revoked ones included; 2^24 unless said.
-    /// Address space for 64 bytes each is set aside, memory only as it is used.
+    /// Address space for 64 bytes each is set aside, memory only as it is used:
+    /// with its record a key without lists takes 150 to 235 bytes.
     #[must_use]
     pub fn max_keys(mut self, max_keys: u32) -> Self {
         self.max_keys = max_keys;

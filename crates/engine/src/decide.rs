@@ -98,7 +98,7 @@ impl Engine {
         };
         let id = formed.id();
         let snapshot = self.keyring.snapshot(id);
-        let record = snapshot.find(id);
+        let record = snapshot.record();
         match record {
             Some(record) => self.expect_charge(record),
             None => case.place.expect_record(),
@@ -142,7 +142,7 @@ impl Engine {
         id: KeyId,
         record: Option<&Record>,
         digest: &KeyDigest,
-        snapshot: &Snapshot,
+        snapshot: &Snapshot<'_>,
     ) -> Decision {
         match record.filter(|record| record.digest() == digest) {
             Some(record) => self.known(case, id, record, snapshot),
@@ -151,7 +151,13 @@ impl Engine {
     }
 
     /// Rows 5 to 11, once the key is known.
-    fn known(&self, case: &Case<'_>, id: KeyId, record: &Record, snapshot: &Snapshot) -> Decision {
+    fn known(
+        &self,
+        case: &Case<'_>,
+        id: KeyId,
+        record: &Record,
+        snapshot: &Snapshot<'_>,
+    ) -> Decision {
         let Case {
             request, unix_s, ..
         } = *case;

@@ -144,19 +144,14 @@ impl Engine {
     }
 
     fn keep(&self, records: Vec<KeyRecord>, existing: Existing) -> Result<(), KeyChangeError> {
-        let records = records
-            .into_iter()
-            .map(|record| {
-                let project = self.project_id(&record.policy.project);
-                (record, project)
-            })
-            .collect();
         let clear = |slot| {
             if let Some(ring) = self.ledger.ring(slot) {
                 ring.clear();
             }
         };
-        self.keyring.put(records, existing, self.hour(), clear)
+        let project = |name: &Name| self.project_id(name);
+        self.keyring
+            .put(records, existing, self.hour(), project, clear)
     }
 
     /// Changes a key's policy; returns the new one. A revoked key stays
@@ -164,9 +159,9 @@ impl Engine {
     /// was.
     ///
     /// `change` runs while every other change to the keys waits, so it must not
-    /// make one itself, nor call [`stats`](Self::stats) or
-    /// [`reclaim`](Self::reclaim) or show the engine by `Debug`: it would wait
-    /// for itself for ever. Deciding and reading policies is free to it.
+    /// make one itself, nor call [`reclaim`](Self::reclaim): it would wait for
+    /// itself for ever. Deciding, reading policies and asking for
+    /// [`stats`](Self::stats) is free to it.
     ///
     /// # Errors
     ///
@@ -216,7 +211,7 @@ impl Engine {
     #[must_use]
     pub fn used(&self, id: KeyId, hour: Hour) -> Option<u64> {
         let snapshot = self.keyring.snapshot(id);
-        let slot = snapshot.find(id)?.slot();
+        let slot = snapshot.record()?.slot();
         self.ledger.ring(slot)?.used(hour)
     }
 

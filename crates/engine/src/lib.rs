@@ -34,6 +34,7 @@ mod hours;
 mod key;
 mod keyring;
 mod ledger;
+mod memory;
 mod name;
 mod net;
 mod origin;

@@ -127,6 +127,13 @@ impl KeyPolicy {
     }
 }
 
+impl KeyPolicy {
+    /// Whether it lists any origins or addresses.
+    pub(crate) fn has_lists(&self) -> bool {
+        !self.origins.is_empty() || !self.ips.is_empty()
+    }
+}
+
 /// A key as the engine keeps it: the public id, the digest of the whole, and
 /// the policy.
 #[derive(Clone, Debug)]

@@ -15,3 +15,14 @@ pub(crate) fn prefetch<T>(place: &T) {
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = place;
 }
+
+/// Asks for every line that `place` lies in.
+pub(crate) fn prefetch_all<T>(place: &T) {
+    let lines = std::slice::from_ref(place);
+    // SAFETY: so many bytes are there; none is read, and where there is padding
+    // between them, `MaybeUninit` says so.
+    let bytes: &[std::mem::MaybeUninit<u8>] =
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of::<T>()) };
+    bytes.iter().step_by(64).for_each(prefetch);
+    bytes.last().into_iter().for_each(prefetch);
+}

@@ -1,5 +1,8 @@
 //! One key in one cache line.
 
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use crate::hours::MAX_LIMIT;
@@ -10,8 +13,6 @@ use crate::origin::OriginList;
 use crate::policy::{KeyPolicy, KeyState, Limit};
 use crate::project::ProjectId;
 
-/// An id that no key has: 62^10 lies far below it.
-const EMPTY: u64 = u64::MAX;
 /// An expiry that never comes.
 const NEVER: u64 = (1 << 36) - 1;
 
@@ -37,7 +38,7 @@ pub(crate) struct Lists {
 impl Lists {
     /// The lists of a policy; `None` where both are empty.
     pub(super) fn of(policy: &KeyPolicy) -> Option<Arc<Self>> {
-        (!policy.origins.is_empty() || !policy.ips.is_empty()).then(|| {
+        policy.has_lists().then(|| {
             Arc::new(Self {
                 origins: policy.origins.clone(),
                 ips: policy.ips.clone(),
@@ -47,7 +48,7 @@ impl Lists {
 }
 
 /// What the keyring keeps of a key. Lists are reached by an index that is
-/// good within the record's shard; 0 is none.
+/// good within the record's block; 0 is none.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Record {
@@ -63,11 +64,14 @@ pub(crate) struct Record {
 const _: () = assert!(size_of::<Record>() == 64 && align_of::<Record>() == 64);
 
 impl Record {
+    /// An id that no key has: 62^10 lies far below it.
+    pub(super) const EMPTY_ID: u64 = u64::MAX;
+
     /// A place without a key.
     pub(super) const fn empty() -> Self {
         Self {
             digest: KeyDigest::ZERO,
-            id: EMPTY,
+            id: Self::EMPTY_ID,
             packed: 0,
             expiry_low: 0,
             slot: 0,
@@ -107,17 +111,43 @@ impl Record {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.id == EMPTY
-    }
-
-    pub(super) fn is(&self, id: KeyId) -> bool {
-        self.id == id.to_bits()
-    }
-
     /// The id; meaningless in an empty place.
     pub(super) fn id(&self) -> KeyId {
         KeyId::from_bits(self.id)
+    }
+
+    /// Where the id lies in a record.
+    pub(super) fn id_within(record: *mut Self) -> *mut u64 {
+        record.wrapping_byte_add(offset_of!(Self, id)).cast()
+    }
+
+    /// Writes all but the id to another place.
+    ///
+    /// # Safety
+    ///
+    /// `to` is aligned and good for writes, and all but its id is read by
+    /// nobody meanwhile.
+    pub(super) unsafe fn write_but_id(&self, to: *mut Self) {
+        // Named one by one, so that no field can be forgotten.
+        let Self {
+            digest,
+            id: _,
+            packed,
+            expiry_low,
+            slot,
+            project,
+            lists,
+        } = *self;
+        // SAFETY: each field lies within `to`, which is the caller's duty.
+        #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one proof for all")]
+        unsafe {
+            (&raw mut (*to).digest).write(digest);
+            (&raw mut (*to).packed).write(packed);
+            (&raw mut (*to).expiry_low).write(expiry_low);
+            (&raw mut (*to).slot).write(slot);
+            (&raw mut (*to).project).write(project);
+            (&raw mut (*to).lists).write(lists);
+        }
     }
 
     pub(crate) fn digest(&self) -> &KeyDigest {
@@ -214,7 +244,7 @@ mod tests {
                         record.expired(1 << 32),
                         expires_at.is_some_and(|e| e <= 1 << 32)
                     );
-                    assert!(record.is(id) && !record.is_empty() && *record.digest() == digest);
+                    assert!(record.id() == id && *record.digest() == digest);
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! another's.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use crate::key::KeyId;
 use crate::time::Hour;
@@ -32,6 +33,24 @@ pub(super) struct Taken {
     pub(super) anothers: bool,
 }
 
+/// Slots that were taken: either all are fresh, or each is listed.
+pub(super) struct AllTaken {
+    fresh: Range<u32>,
+    known: std::vec::IntoIter<Taken>,
+}
+
+impl Iterator for AllTaken {
+    type Item = Taken;
+
+    fn next(&mut self) -> Option<Taken> {
+        let anothers = false;
+        let fresh = self.fresh.next();
+        fresh
+            .map(|slot| Taken { slot, anothers })
+            .or_else(|| self.known.next())
+    }
+}
+
 impl Slots {
     pub(super) fn new(capacity: u32) -> Self {
         Self {
@@ -45,9 +64,31 @@ impl Slots {
     /// Takes a slot for each of some keys that have none, in their order; or
     /// none at all, where there are not enough. A key gets back the slot that
     /// rests since it had it; another one that has rested, else a fresh one.
-    /// No key stands twice.
-    pub(super) fn take(&mut self, keys: &[KeyId], now: Hour) -> Option<Vec<Taken>> {
+    /// No key stands twice. `keys` is asked only if it matters which they are.
+    pub(super) fn take(
+        &mut self,
+        count: usize,
+        keys: impl FnOnce() -> Vec<KeyId>,
+        now: Hour,
+    ) -> Option<AllTaken> {
         self.correct(now);
+        let (fresh, known) = if self.of.is_empty() {
+            (self.take_fresh(count)?, Vec::new())
+        } else {
+            (0..0, self.take_known(&keys(), now)?)
+        };
+        let known = known.into_iter();
+        Some(AllTaken { fresh, known })
+    }
+
+    /// Slots that nobody had.
+    fn take_fresh(&mut self, count: usize) -> Option<Range<u32>> {
+        let count = u32::try_from(count).ok()?;
+        let end = self.fresh.checked_add(count)?;
+        (end <= self.capacity).then(|| std::mem::replace(&mut self.fresh, end)..end)
+    }
+
+    fn take_known(&mut self, keys: &[KeyId], now: Hour) -> Option<Vec<Taken>> {
         if !self.suffice(keys, now) {
             return None;
         }
@@ -150,8 +191,8 @@ mod tests {
 
     /// The slot of one key that takes one, and whether it was another's.
     fn take(slots: &mut Slots, number: u64, at: u64) -> Option<(u32, bool)> {
-        let taken = slots.take(&[key(number)], hour(at))?;
-        Some((taken[0].slot, taken[0].anothers))
+        let taken = slots.take(1, || vec![key(number)], hour(at))?.next()?;
+        Some((taken.slot, taken.anothers))
     }
 
     #[test]
@@ -272,7 +313,8 @@ mod tests {
                         let free = model.free(&numbers, now);
                         let room = model.capacity - model.slots.len() + free.len();
                         let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
-                        let taken = slots.take(&keys, hour(now));
+                        let taken = slots.take(keys.len(), || keys.clone(), hour(now));
+                        let taken: Option<Vec<_>> = taken.map(Iterator::collect);
                         prop_assert_eq!(taken.is_some(), new.count() <= room);
                         let before = model.slots.clone();
                         for (number, taken) in numbers.iter().zip(taken.unwrap_or_default()) {

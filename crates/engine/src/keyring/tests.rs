@@ -1,11 +1,14 @@
 //! The keyring against a map, and under concurrent change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::key::{KeyDigest, ServerSecret};
-use crate::origin::OriginList;
-use crate::policy::Limit;
+use crate::name::Name;
+use crate::policy::{KeyRecord, Limit};
+use crate::time::Hour;
 
 fn id(number: u64) -> KeyId {
     KeyId::from_bits(number)
@@ -15,10 +18,19 @@ fn digest(number: u64) -> KeyDigest {
     ServerSecret::from_bytes([3; 32]).digest_key(&number.to_le_bytes())
 }
 
-fn keyring(max_keys: u32) -> (Keyring, Projects, ProjectId) {
-    let projects = Projects::new();
-    let project = projects.intern(&"p".parse().unwrap());
-    (Keyring::new([1, 2, 3, 4], max_keys), projects, project)
+fn keyring(max_keys: u32) -> (Keyring, Projects) {
+    (Keyring::new([1, 2, 3, 4], max_keys), Projects::new())
+}
+
+/// Puts records that are all of one project.
+fn put(
+    (keyring, projects): &(Keyring, Projects),
+    records: Vec<KeyRecord>,
+    existing: Existing,
+    at: u64,
+) -> Result<(), KeyChangeError> {
+    let project = |name: &Name| projects.intern(name);
+    keyring.put(records, existing, hour(at), project, |_| ())
 }
 
 fn record(number: u64, limit: u64) -> KeyRecord {
@@ -38,77 +50,59 @@ fn hour(number: u64) -> Hour {
 fn limit(keyring: &Keyring, number: u64) -> Option<u64> {
     keyring
         .snapshot(id(number))
-        .find(id(number))
+        .record()
         .and_then(Record::limit)
 }
 
 #[test]
 fn keeps_every_key_while_it_grows() {
-    let count = if cfg!(miri) { 1500 } else { 20_000 };
-    let (keyring, _, project) = keyring(100_000);
+    let count = if cfg!(miri) { 600 } else { 20_000 };
+    let all = keyring(100_000);
+    let keyring = &all.0;
     let mut slots = HashMap::new();
-    for start in (0..count).step_by(500) {
-        let batch = (start..start + 500)
-            .map(|n| (record(n, n), project))
-            .collect();
-        keyring
-            .put(batch, Existing::Refuse, hour(1), |_| ())
-            .unwrap();
+    for start in (0..count).step_by(200) {
+        let batch = (start..start + 200).map(|n| record(n, n)).collect();
+        put(&all, batch, Existing::Refuse, 1).unwrap();
     }
     assert_eq!(keyring.len(), count as usize);
-    assert!(keyring.root.load().shards.len() > 1);
+    assert!(keyring.directory.depth() > 4);
     for n in 0..count {
-        assert_eq!(limit(&keyring, n), Some(n));
-        let slot = keyring.snapshot(id(n)).find(id(n)).unwrap().slot();
+        assert_eq!(limit(keyring, n), Some(n));
+        let slot = keyring.snapshot(id(n)).record().unwrap().slot();
         assert_eq!(slots.insert(slot, n), None, "a slot of its own");
     }
-    assert_eq!(limit(&keyring, count), None);
+    assert_eq!(limit(keyring, count), None);
 }
 
 #[test]
 fn a_change_is_all_or_nothing() {
-    let (keyring, _, project) = keyring(3);
-    let with = |numbers: &[u64]| numbers.iter().map(|&n| (record(n, n), project)).collect();
-    keyring
-        .put(with(&[1]), Existing::Refuse, hour(1), |_| ())
-        .unwrap();
-    let twice = keyring.put(with(&[2, 2]), Existing::Replace, hour(1), |_| ());
+    let all = keyring(3);
+    let with = |numbers: &[u64]| numbers.iter().map(|&n| record(n, n)).collect();
+    put(&all, with(&[1]), Existing::Refuse, 1).unwrap();
+    let twice = put(&all, with(&[2, 2]), Existing::Replace, 1);
     assert_eq!(twice, Err(KeyChangeError::Duplicate(id(2))));
-    let there = keyring.put(with(&[2, 1]), Existing::Refuse, hour(1), |_| ());
+    let there = put(&all, with(&[2, 1]), Existing::Refuse, 1);
     assert_eq!(there, Err(KeyChangeError::Duplicate(id(1))));
-    let many = keyring.put(with(&[1, 2, 3, 4]), Existing::Replace, hour(1), |_| ());
+    let first = put(&all, with(&[2, 3, 3, 1, 2]), Existing::Refuse, 1);
+    assert_eq!(first, Err(KeyChangeError::Duplicate(id(3))));
+    let many = put(&all, with(&[1, 2, 3, 4]), Existing::Replace, 1);
     assert_eq!(many, Err(KeyChangeError::Full { max_keys: 3 }));
-    assert_eq!((limit(&keyring, 2), keyring.len()), (None, 1));
-    keyring
-        .put(with(&[1, 2, 3]), Existing::Replace, hour(1), |_| ())
-        .unwrap();
-    assert_eq!(keyring.len(), 3);
+    assert_eq!((limit(&all.0, 2), all.0.len()), (None, 1));
+    put(&all, with(&[1, 2, 3]), Existing::Replace, 1).unwrap();
+    assert_eq!(all.0.len(), 3);
 }
 
 #[test]
 fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
-    let (keyring, projects, project) = keyring(1);
-    let slot = |n| keyring.snapshot(id(n)).find(id(n)).map(Record::slot);
-    keyring
-        .put(
-            vec![(record(1, 5), project)],
-            Existing::Refuse,
-            hour(1),
-            |_| (),
-        )
-        .unwrap();
+    let all = keyring(1);
+    let (keyring, projects) = &all;
+    let slot = |n| keyring.snapshot(id(n)).record().map(Record::slot);
+    put(&all, vec![record(1, 5)], Existing::Refuse, 1).unwrap();
     let before = slot(1);
-    keyring
-        .put(
-            vec![(record(1, 6), project)],
-            Existing::Replace,
-            hour(1),
-            |_| (),
-        )
-        .unwrap();
-    let changed = keyring.update(id(1), &projects, |policy| {
+    put(&all, vec![record(1, 6)], Existing::Replace, 1).unwrap();
+    let changed = keyring.update(id(1), projects, |policy| {
         policy.state = KeyState::Disabled;
-        project
+        projects.intern(&policy.project)
     });
     assert_eq!(changed.unwrap().hourly_limit.map(Limit::units), Some(6));
     assert_eq!(slot(1), before);
@@ -117,39 +111,26 @@ fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
         keyring.remove(id(1), hour(1)),
         Err(KeyChangeError::Unknown(id(1)))
     );
-    let full = keyring.put(
-        vec![(record(2, 1), project)],
-        Existing::Refuse,
-        hour(9),
-        |_| (),
-    );
+    let full = put(&all, vec![record(2, 1)], Existing::Refuse, 9);
     assert_eq!(full, Err(KeyChangeError::Full { max_keys: 1 }));
-    keyring
-        .put(
-            vec![(record(2, 1), project)],
-            Existing::Refuse,
-            hour(10),
-            |_| (),
-        )
-        .unwrap();
+    put(&all, vec![record(2, 1)], Existing::Refuse, 10).unwrap();
     assert_eq!(slot(2), before);
 }
 
 #[test]
 fn origins_are_listed_by_live_keys_alone() {
-    let (keyring, projects, project) = keyring(10);
+    let all = keyring(10);
+    let (keyring, projects) = &all;
     let mut listing = record(1, 1);
     listing.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
     listing.policy.expires_at = Some(u64::MAX);
-    keyring
-        .put(vec![(listing, project)], Existing::Refuse, hour(1), |_| ())
-        .unwrap();
+    put(&all, vec![listing], Existing::Refuse, 1).unwrap();
     assert!(keyring.lists_origin(b"https://a.test", 1 << 40));
     let set = |state| {
         keyring
-            .update(id(1), &projects, |p| {
-                p.state = state;
-                project
+            .update(id(1), projects, |policy| {
+                policy.state = state;
+                projects.intern(&policy.project)
             })
             .unwrap()
     };
@@ -162,74 +143,232 @@ fn origins_are_listed_by_live_keys_alone() {
 }
 
 #[test]
-fn what_was_replaced_is_dropped_by_the_writer_once_unread() {
-    let (keyring, _, project) = keyring(10);
-    keyring
-        .put(
-            vec![(record(1, 1), project)],
-            Existing::Refuse,
-            hour(1),
-            |_| (),
-        )
-        .unwrap();
+fn what_was_replaced_is_freed_by_the_writer_once_unread() {
+    let all = keyring(10);
+    let keyring = &all.0;
+    put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
     let held = keyring.snapshot(id(1));
-    keyring
-        .put(
-            vec![(record(1, 2), project)],
-            Existing::Replace,
-            hour(1),
-            |_| (),
-        )
-        .unwrap();
+    put(&all, vec![record(1, 2)], Existing::Replace, 1).unwrap();
     assert_eq!(keyring.write().retired.len(), 1, "still read");
     assert_eq!(
-        held.find(id(1)).and_then(Record::limit),
+        held.record().and_then(Record::limit),
         Some(1),
         "wholly the old key"
     );
     drop(held);
     keyring.reclaim();
-    assert!(keyring.write().retired.is_empty());
+    let writer = keyring.write();
+    assert_eq!((writer.retired.len(), writer.arena.taken()), (0, 1));
+}
+
+#[test]
+fn a_new_key_is_written_into_the_block_that_readers_hold() {
+    let all = keyring(10);
+    put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
+    let held = all.0.snapshot(id(1));
+    put(&all, vec![record(2, 2)], Existing::Refuse, 1).unwrap();
+    assert!(std::ptr::eq(&**held.block, &**all.0.snapshot(id(2)).block));
+    assert_eq!(limit(&all.0, 2), Some(2));
+    assert_eq!(all.0.write().arena.taken(), 1, "nothing was copied");
+}
+
+#[test]
+fn a_count_waits_for_no_writer() {
+    let all = keyring(10);
+    put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
+    let _writer = all.0.write();
+    assert_eq!(all.0.len(), 1);
+}
+
+/// What is asked of the keyring and of its model.
+#[derive(Clone, Debug)]
+enum Op {
+    /// Keys, each with a limit and perhaps a list; whether they may be there.
+    Put(Vec<(u64, u64, bool)>, bool),
+    /// Another limit and state.
+    Update(u64, u64, KeyState),
+    Remove(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let numbers = 0..300_u64;
+    let key = (numbers.clone(), 0..1000_u64, proptest::bool::weighted(0.2));
+    let keys = proptest::collection::vec(key, 0..60);
+    let state = prop_oneof![
+        Just(KeyState::Active),
+        Just(KeyState::Disabled),
+        Just(KeyState::Revoked),
+    ];
+    prop_oneof![
+        3 => (keys, proptest::bool::weighted(0.7)).prop_map(|(keys, may)| Op::Put(keys, may)),
+        2 => (numbers.clone(), 0..1000_u64, state).prop_map(|(n, l, s)| Op::Update(n, l, s)),
+        2 => numbers.prop_map(Op::Remove),
+    ]
+}
+
+/// What the model knows of a key: its limit, state and slot, and the origin it
+/// lists.
+type Known = (u64, KeyState, u32, Option<String>);
+
+fn origin(number: u64, limit: u64) -> String {
+    format!("https://k{number}l{limit}.test")
+}
+
+fn known(keyring: &Keyring, projects: &Projects, number: u64) -> Option<Known> {
+    let policy = keyring.policy(id(number), projects)?;
+    let slot = keyring.snapshot(id(number)).record()?.slot();
+    let limit = policy.hourly_limit?.units();
+    let origin = policy.origins.iter().next().map(ToString::to_string);
+    Some((limit, policy.state, slot, origin))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 2 } else { 128 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Through splits, doublings and removals: blocks are small under test.
+    #[test]
+    fn behaves_like_a_map(
+        seeds in any::<[u64; 4]>(),
+        ops in proptest::collection::vec(op(), 0..if cfg!(miri) { 10 } else { 40 }),
+    ) {
+        let all = (Keyring::new(seeds, 1000), Projects::new());
+        let (keyring, projects) = &all;
+        let mut model: HashMap<u64, Known> = HashMap::new();
+        let mut held = Vec::new();
+        for op in ops {
+            match op {
+                Op::Put(keys, may) => {
+                    let existing = if may { Existing::Replace } else { Existing::Refuse };
+                    let mut seen = HashSet::new();
+                    let refused = keys.iter().find(|(number, ..)| {
+                        !seen.insert(*number) || !may && model.contains_key(number)
+                    });
+                    let records = keys.iter().map(|&(number, limit, lists)| {
+                        let mut record = record(number, limit);
+                        if lists {
+                            let origin = origin(number, limit);
+                            record.policy.origins = OriginList::parse([origin]).unwrap();
+                        }
+                        record
+                    });
+                    let answer = put(&all, records.collect(), existing, 1);
+                    match refused {
+                        Some(&(number, ..)) => {
+                            prop_assert_eq!(answer, Err(KeyChangeError::Duplicate(id(number))));
+                            continue;
+                        }
+                        None => prop_assert_eq!(answer, Ok(())),
+                    }
+                    for (number, limit, lists) in keys {
+                        let slot = keyring.snapshot(id(number)).record().unwrap().slot();
+                        let origin = lists.then(|| origin(number, limit));
+                        let before = model.get(&number);
+                        let state = before.map_or(KeyState::Active, |before| {
+                            before.1.changed_to(KeyState::Active)
+                        });
+                        prop_assert!(before.is_none_or(|before| before.2 == slot), "its slot");
+                        model.insert(number, (limit, state, slot, origin));
+                    }
+                }
+                Op::Update(number, limit, state) => {
+                    let answer = keyring.update(id(number), projects, |policy| {
+                        policy.hourly_limit = Some(Limit::try_from(limit).unwrap());
+                        policy.state = state;
+                        projects.intern(&policy.project)
+                    });
+                    prop_assert_eq!(answer.is_ok(), model.contains_key(&number));
+                    if let Some(known) = model.get_mut(&number) {
+                        (known.0, known.1) = (limit, known.1.changed_to(state));
+                    }
+                }
+                Op::Remove(number) => {
+                    let answer = keyring.remove(id(number), hour(1));
+                    prop_assert_eq!(answer.is_ok(), model.remove(&number).is_some());
+                }
+            }
+            prop_assert_eq!(keyring.len(), model.len());
+            // Held over many changes, as by a slow reader.
+            if held.len() < 5 {
+                let number = model.keys().min().copied().unwrap_or(0);
+                let snapshot = keyring.snapshot(id(number));
+                let seen = snapshot.record().and_then(Record::limit);
+                held.push((snapshot, seen));
+            }
+            for (snapshot, seen) in &held {
+                prop_assert_eq!(snapshot.record().and_then(Record::limit), *seen);
+            }
+            for number in 0..300 {
+                prop_assert_eq!(known(keyring, projects, number), model.get(&number).cloned());
+            }
+        }
+        let slots: HashSet<u32> = model.values().map(|known| known.2).collect();
+        prop_assert_eq!(slots.len(), model.len(), "a slot of its own for each key");
+        for (number, (_, state, _, origin)) in &model {
+            let origin = origin.as_ref();
+            let listed = origin.is_some_and(|o| keyring.lists_origin(o.as_bytes(), 0));
+            let expected = origin.is_some() && *state == KeyState::Active;
+            prop_assert_eq!(listed, expected, "{}", number);
+        }
+        drop(held);
+        keyring.reclaim();
+        let writer = keyring.write();
+        prop_assert!(writer.retired.is_empty());
+        prop_assert_eq!(writer.arena.taken(), keyring.directory.blocks());
+    }
 }
 
 #[test]
 fn readers_see_wholly_the_old_or_wholly_the_new_key() {
-    let (keyring, _, project) = keyring(100_000);
-    let changes: u64 = if cfg!(miri) { 20 } else { 2000 };
-    let put = |n, round| {
+    let all = keyring(100_000);
+    let keyring = &all.0;
+    let changes: u64 = if cfg!(miri) { 40 } else { 3000 };
+    let put_listing = |n, round| {
         let mut record = record(n, round);
         record.policy.expires_at = Some(round);
         record.policy.origins = OriginList::parse([format!("https://r{round}.test")]).unwrap();
-        keyring
-            .put(vec![(record, project)], Existing::Replace, hour(1), |_| ())
-            .unwrap();
+        put(&all, vec![record], Existing::Replace, 1).unwrap();
     };
-    put(1, 1);
+    put_listing(1, 1);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for round in 2..changes {
-                put(1, round);
-                // Others come and go, so that the keyring grows meanwhile.
-                put(round, round);
+                put_listing(1, round);
+                // Others come, so that blocks are split and the directory
+                // doubles meanwhile; some are written in place, and some go.
+                put_listing(2 * round, round);
+                let new = record(2 * round + 1, round);
+                put(&all, vec![new], Existing::Refuse, 1).unwrap();
+                if round % 3 == 0 {
+                    keyring.remove(id(2 * round), hour(1)).unwrap();
+                }
             }
         });
         let read = || {
             let mut last = 0;
             while !writer.is_finished() {
                 let snapshot = keyring.snapshot(id(1));
-                let record = snapshot.find(id(1)).expect("it is always there");
+                let record = snapshot.record().expect("it is always there");
                 let round = record.limit().unwrap();
                 assert_eq!(record.expires_at(), Some(round));
                 let origin = format!("https://r{round}.test");
-                assert!(
-                    snapshot
-                        .lists(record)
-                        .unwrap()
-                        .origins
-                        .lists(origin.as_bytes())
-                );
+                let lists = snapshot.lists(record).unwrap();
+                assert!(lists.origins.lists(origin.as_bytes()));
                 assert!(round >= last, "never back");
                 last = round;
+                // Written in place: wholly there or not at all.
+                let newest = keyring.snapshot(id(2 * round + 1));
+                if let Some(record) = newest.record() {
+                    assert_eq!(record.limit(), Some(round));
+                    assert_eq!(*record.digest(), digest(2 * round + 1));
+                }
+                if round > 2 {
+                    let there = keyring.snapshot(id(2 * (round - 1) + 1));
+                    assert!(there.record().is_some(), "put before round {round}");
+                }
             }
         };
         std::thread::scope(|readers| {
@@ -239,5 +378,6 @@ fn readers_see_wholly_the_old_or_wholly_the_new_key() {
     });
     keyring.reclaim();
     let writer = keyring.write();
-    assert!(writer.retired.is_empty() && writer.retired_roots.is_empty());
+    assert!(writer.retired.is_empty());
+    assert_eq!(writer.arena.taken(), keyring.directory.blocks());
 }

@@ -1,6 +1,4 @@
-//! Memory for the ledger: zeroed cache lines of atomic words.
-//!
-//! The one place where raw memory is taken for lines.
+//! Lines for the ledger: zeroed cache lines of atomic words.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
@@ -18,7 +16,7 @@ pub(crate) use imp::{Region, word_of};
 #[cfg(not(any(loom, miri)))]
 mod imp {
     use super::{AtomicU64, Line, io};
-    use memmap2::{MmapOptions, MmapRaw};
+    use crate::memory::Memory;
 
     const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
@@ -37,35 +35,27 @@ mod imp {
 
     /// Zeroed lines in an anonymous mapping.
     pub(crate) struct Region {
-        map: MmapRaw,
+        memory: Memory,
         lines: usize,
     }
 
     impl Region {
-        /// Reserves `lines` lines; no swap is set aside for them, since most
-        /// may never be written.
+        /// Reserves `lines` lines; most may never be written.
         pub(crate) fn anonymous(lines: usize) -> io::Result<Self> {
             let bytes = lines
                 .checked_mul(size_of::<Line>())
                 .ok_or(io::ErrorKind::OutOfMemory)?;
-            let map = MmapOptions::new()
-                .len(bytes.max(1))
-                .no_reserve_swap()
-                .map_anon()?;
-            let map = MmapRaw::from(map);
-            // Past the reach of the TLB huge pages halve the cost of a line.
-            // A system without them refuses, and small pages do.
-            #[cfg(target_os = "linux")]
-            let _ = map.advise(memmap2::Advice::HugePage);
-            Ok(Self { map, lines })
+            let memory = Memory::zeroed(bytes)?;
+            Ok(Self { memory, lines })
         }
 
         pub(crate) fn lines(&self) -> &[Line] {
-            // SAFETY: the mapping is at least `lines * 64` bytes long, lives as
+            let start = self.memory.start().cast::<Line>();
+            // SAFETY: the memory is at least `lines * 64` bytes long, lives as
             // long as `self`, and is aligned to a page, so to 64. It started as
             // zeroes, and any bytes are valid as `AtomicU64`s. Nothing else
             // points into it, and all access goes through these shared atomics.
-            unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<Line>(), self.lines) }
+            unsafe { std::slice::from_raw_parts(start.as_ptr(), self.lines) }
         }
     }
 }

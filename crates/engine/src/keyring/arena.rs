@@ -1,0 +1,151 @@
+//! The memory that blocks lie in: chunks of a huge page, cut into blocks.
+//!
+//! For the writer at turn, who alone takes blocks and gives them back. It takes
+//! the one of the lowest address, so that what was freed last is likely used
+//! again, and higher chunks run empty. Those go back to the system, but for
+//! one: the next block that is needed should not have to wait for it.
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ptr::NonNull;
+
+use super::block::Block;
+use crate::memory::Memory;
+
+/// Blocks in a chunk, a bit of a word for each: one huge page.
+const BLOCKS: usize = 64;
+const CHUNK_BYTES: usize = BLOCKS * size_of::<Block>();
+const ALL_FREE: u64 = u64::MAX;
+
+const _: () = assert!(CHUNK_BYTES == crate::memory::HUGE_PAGE || cfg!(test));
+
+/// Where blocks come from. Frees all of them when it is dropped, whoever still
+/// points to one.
+pub(super) struct Arena {
+    /// By address.
+    chunks: BTreeMap<usize, Chunk>,
+    /// Those that have a free block.
+    open: BTreeSet<usize>,
+    /// How many have nothing but free ones.
+    empty: usize,
+}
+
+struct Chunk {
+    memory: Memory,
+    /// A bit for each block that is free.
+    free: u64,
+}
+
+impl Arena {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: BTreeMap::new(),
+            open: BTreeSet::new(),
+            empty: 0,
+        }
+    }
+
+    /// Memory for a block, the caller's alone until it is given back or the
+    /// arena is dropped. What lies in it is of no meaning. Ends the process
+    /// where the system has none, as any allocation does.
+    pub(super) fn take(&mut self) -> NonNull<Block> {
+        let at = self.open.first().copied().unwrap_or_else(|| self.extend());
+        let Some(chunk) = self.chunks.get_mut(&at) else {
+            unreachable!("an open chunk is a chunk");
+        };
+        if chunk.free == ALL_FREE {
+            self.empty -= 1;
+        }
+        let number = chunk.free.trailing_zeros();
+        chunk.free &= !(1 << number);
+        if chunk.free == 0 {
+            self.open.remove(&at);
+        }
+        let bytes = number as usize * size_of::<Block>();
+        // Within the chunk, so not null.
+        let block = chunk.memory.start().as_ptr().wrapping_add(bytes);
+        NonNull::new(block.cast()).unwrap_or(chunk.memory.start().cast())
+    }
+
+    /// Takes back what `take` gave, once nothing points to it.
+    pub(super) fn give_back(&mut self, block: NonNull<Block>) {
+        let block = block.as_ptr().addr();
+        let Some((&at, chunk)) = self.chunks.range_mut(..=block).next_back() else {
+            unreachable!("a block lies in a chunk");
+        };
+        let bit = 1 << ((block - at) / size_of::<Block>());
+        debug_assert!(chunk.free & bit == 0, "given back twice");
+        if chunk.free == 0 {
+            self.open.insert(at);
+        }
+        chunk.free |= bit;
+        if chunk.free == ALL_FREE {
+            if self.empty > 0 {
+                self.open.remove(&at);
+                self.chunks.remove(&at);
+            } else {
+                self.empty = 1;
+            }
+        }
+    }
+
+    /// Adds a chunk; its address.
+    fn extend(&mut self) -> usize {
+        let Ok(memory) = Memory::zeroed(CHUNK_BYTES) else {
+            handle_alloc_error(Layout::new::<[Block; BLOCKS]>());
+        };
+        let at = memory.start().as_ptr().addr();
+        let free = ALL_FREE;
+        self.chunks.insert(at, Chunk { memory, free });
+        self.open.insert(at);
+        self.empty += 1;
+        at
+    }
+
+    /// How many blocks are taken.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        let taken = self.chunks.values().map(|chunk| chunk.free.count_zeros());
+        taken.sum::<u32>() as usize
+    }
+
+    /// How many chunks there are.
+    #[cfg(test)]
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_one_owners_alone() {
+        let mut arena = Arena::new();
+        let mut blocks: Vec<_> = (0..3 * BLOCKS).map(|_| arena.take()).collect();
+        assert_eq!((arena.taken(), arena.chunks()), (3 * BLOCKS, 3));
+        blocks.sort_unstable();
+        let apart = |pair: &[NonNull<Block>]| {
+            pair[1].addr().get() - pair[0].addr().get() >= size_of::<Block>()
+        };
+        assert!(blocks.windows(2).all(apart));
+        assert!(blocks.iter().all(|block| block.is_aligned()));
+        for block in blocks {
+            arena.give_back(block);
+        }
+        assert_eq!((arena.taken(), arena.chunks()), (0, 1), "one is kept");
+    }
+
+    #[test]
+    fn what_was_freed_is_used_again() {
+        let mut arena = Arena::new();
+        let blocks: Vec<_> = (0..2 * BLOCKS).map(|_| arena.take()).collect();
+        for round in 0..100 {
+            let block = blocks[round * 37 % blocks.len()];
+            arena.give_back(block);
+            assert_eq!(arena.take(), block);
+        }
+        assert_eq!(arena.chunks(), 2);
+    }
+}

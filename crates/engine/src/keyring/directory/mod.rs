@@ -1,0 +1,171 @@
+//! Which block a key belongs to: extendible hashing.
+//!
+//! A table of 2^depth entries, chosen by the lower bits of a key's hash. Several
+//! entries may lead to one block, whose keys then agree in fewer bits. A block
+//! that is too full is split alone; where that needs a bit more than the table
+//! goes by, the table doubles, and each new entry leads where its twin did. So
+//! the keyring grows a block at a time (Fagin and others, "Extendible Hashing",
+//! ACM TODS 4, 1979).
+//!
+//! Entries never move: each doubling adds a segment, as long as all before.
+//!
+//! # Readers without a lock
+//!
+//! A reader looks up how many bits count, then the entry. Between the two the
+//! table may double and the entry be given a block of more bits, which is not
+//! that of the key: so who does not find its key looks whether the bits are
+//! still as many, else looks again. A key that was found is right whatever
+//! happened, since it lies in no block but its own.
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Entries from the start, as a power of two.
+const FIRST_BITS: u32 = if cfg!(any(test, loom)) { 1 } else { 4 };
+/// The most bits that can count. Of the other half of a hash the place in a
+/// block is made.
+pub(super) const MAX_DEPTH: u32 = 32;
+const SEGMENTS: usize = (MAX_DEPTH - FIRST_BITS) as usize + 1;
+
+/// An entry: one place that readers load from while a writer swaps.
+pub(super) trait Entry {
+    /// A counted reference to a block.
+    type Block: Clone;
+    /// What a reader holds.
+    type Held: Deref<Target = Self::Block>;
+
+    fn new(block: Self::Block) -> Self;
+    fn load(&self) -> Self::Held;
+    fn swap(&self, block: Self::Block) -> Self::Block;
+}
+
+/// The table of entries.
+pub(super) struct Directory<E> {
+    /// The bits of a hash that count: 2^depth - 1.
+    mask: AtomicU64,
+    /// The same as a number, for writers alone, who take turns: so relaxed
+    /// throughout, and of no concern to a model.
+    depth: std::sync::atomic::AtomicU32,
+    /// The first holds 2^`FIRST_BITS` entries, each other one as many as all
+    /// before it.
+    segments: [OnceLock<Box<[E]>>; SEGMENTS],
+}
+
+impl<E: Entry> Directory<E> {
+    /// A directory all of whose entries lead to one block.
+    pub(super) fn new(block: &E::Block) -> Self {
+        let entries = std::iter::repeat_with(|| E::new(block.clone()));
+        let first: Box<[E]> = entries.take(1 << FIRST_BITS).collect();
+        let mut segments = [const { OnceLock::new() }; SEGMENTS];
+        segments[0] = OnceLock::from(first);
+        Self {
+            mask: AtomicU64::new((1 << FIRST_BITS) - 1),
+            depth: FIRST_BITS.into(),
+            segments,
+        }
+    }
+
+    /// The entry of a number below 2^depth.
+    #[inline]
+    fn entry(&self, number: u64) -> &E {
+        let bits = (number | ((1 << FIRST_BITS) - 1)).ilog2();
+        let segment = self.segments[(bits + 1 - FIRST_BITS) as usize].get();
+        // Whoever knows of a number has seen the mask, which comes after.
+        let segment = segment.expect("a segment is there before its numbers count");
+        &segment[number as usize & (segment.len() - 1)]
+    }
+
+    /// The entry of a hash, as far as the calling thread knows. To be asked
+    /// for in advance, not to be relied on.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> &E {
+        self.entry(hash & self.mask.load(Ordering::Acquire))
+    }
+
+    /// Looks for something by its hash in the block that it belongs to; holds
+    /// the block. Lock-free: it looks again only where the table doubled.
+    #[inline]
+    pub(super) fn look<T>(
+        &self,
+        hash: u64,
+        find: impl Fn(&E::Block) -> Option<T>,
+    ) -> (E::Held, Option<T>) {
+        // Acquire, here and below, pairs with the Release in `double`: the
+        // segments that the mask leads to are there.
+        let mut mask = self.mask.load(Ordering::Acquire);
+        loop {
+            let held = self.entry(hash & mask).load();
+            let found = find(&held);
+            if found.is_some() {
+                return (held, found);
+            }
+            // If the block goes by more bits than the mask has, the table was
+            // doubled before the block was put into the entry; since the entry
+            // was loaded with Acquire, this load sees it.
+            let now = self.mask.load(Ordering::Acquire);
+            if now == mask {
+                return (held, None);
+            }
+            mask = now;
+        }
+    }
+
+    /// The block that a hash belongs to. For the writer at turn.
+    pub(super) fn block(&self, hash: u64) -> E::Block {
+        E::Block::clone(&self.likely(hash).load())
+    }
+
+    /// Puts a block in place of those that its keys belonged to: into every
+    /// entry that agrees with `hash` in the lower `depth` bits. For the writer
+    /// at turn, who holds on to what is replaced, or a reader would be the last
+    /// to do so.
+    pub(super) fn put(&self, block: &E::Block, hash: u64, depth: u32) {
+        while self.depth() < depth {
+            self.double();
+        }
+        let mask = (1 << self.depth()) - 1;
+        let first = hash & mask & ((1 << depth) - 1);
+        for number in (first..=mask).step_by(1 << depth) {
+            drop(self.entry(number).swap(block.clone()));
+        }
+    }
+
+    /// Lets one more bit count. Copies every entry once; readers are not kept
+    /// waiting.
+    fn double(&self) {
+        let depth = self.depth();
+        let twin = |number| E::new(E::Block::clone(&self.entry(number).load()));
+        let more: Box<[E]> = (0..1 << depth).map(twin).collect();
+        // Nobody else sets it: writers take turns.
+        let _ = self.segments[(depth + 1 - FIRST_BITS) as usize].set(more);
+        // Release: see `look`. Before any entry is given a block that goes by
+        // the new bit.
+        self.mask.store((2 << depth) - 1, Ordering::Release);
+        self.depth.store(depth + 1, Relaxed);
+    }
+
+    /// How many different blocks there are.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn blocks(&self) -> usize
+    where
+        E::Block: Deref,
+    {
+        let mut blocks: Vec<_> = (0..1 << self.depth())
+            .map(|number| std::ptr::from_ref(&**self.entry(number).load()).addr())
+            .collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        blocks.len()
+    }
+
+    /// How many bits of a hash count. For the writer at turn.
+    pub(super) fn depth(&self) -> u32 {
+        self.depth.load(Relaxed)
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests;
