@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::wire::{self, PROBLEM_JSON, Wire};
-use engine::{ClientAddr, Decision, Engine};
+use engine::{ClientAddr, Decision, Engine, KeyId};
 use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH,
-    CONTENT_TYPE, HeaderMap, HeaderValue,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use http::{Extensions, Method, Request, Response, StatusCode};
 
-use crate::answer_headers::{Constants, Values, Writer};
+use crate::answer_headers::{Alike, Constants, Values, Writer};
 use crate::client_addr::TrustedProxies;
-use crate::request_headers::{self as sent, API_KEY, KEY, PROJECT, USER};
+use crate::request_headers::{API_KEY, KEY, PROJECT, Sent, USER, remove_forged};
 use crate::routes::RoutePolicy;
 
 /// Decides about HTTP requests and renders the answers. Made by
@@ -129,7 +129,7 @@ impl Gate {
         if method != Method::OPTIONS {
             return None;
         }
-        let origin = sent::origin(headers)?;
+        let origin = Sent::of(headers).origin?;
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let asked: Vec<&[u8]> = headers
             .get_all(ACCESS_CONTROL_REQUEST_HEADERS)
@@ -154,10 +154,14 @@ impl Gate {
     /// Decides at the engine's time, and charges if it admits.
     pub fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
         let needs = self.routes.needs(facts.method, facts.path);
-        let origin = sent::origin(facts.headers);
+        let Sent {
+            api_key,
+            bearer,
+            origin,
+        } = Sent::of(facts.headers);
         let mut request = engine::Request::new(facts.client)
-            .api_key_header(sent::api_key(facts.headers))
-            .bearer_header(sent::bearer(facts.headers))
+            .api_key_header(api_key)
+            .bearer_header(bearer)
             .needs_user(needs.needs_user)
             .cost(needs.cost);
         if let Some(origin) = origin {
@@ -205,7 +209,7 @@ impl Gate {
     /// behind: identity headers in every spelling, and the key unless it is to
     /// be forwarded.
     pub fn cleanse(&self, headers: &mut HeaderMap) {
-        sent::remove_forged(headers, self.forward_key);
+        remove_forged(headers, self.forward_key);
         if let Some(key) = self.forward_key.then(|| headers.get_mut(API_KEY)).flatten() {
             // So that no `Debug` shows it, nor HTTP/2 puts it into a table.
             key.set_sensitive(true);
@@ -219,25 +223,43 @@ impl Gate {
     /// included, out of a request *before* this, lest a client have the
     /// identity removed by naming it there.
     pub fn identify(&self, verdict: &Verdict, headers: &mut HeaderMap) {
+        self.each_identity(verdict, |name, value| {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        });
+    }
+
+    /// Sets all identity headers of an admitted request, and empty those of
+    /// which there is none: whoever takes over what they say overwrites whatever
+    /// a client sent.
+    pub fn identify_wholly(&self, verdict: &Verdict, headers: &mut HeaderMap) {
+        self.each_identity(verdict, |name, value| {
+            let none = || HeaderValue::from_static("");
+            headers.insert(name, value.unwrap_or_else(none));
+        });
+    }
+
+    /// Hands out the identity headers, with their values where there are some.
+    fn each_identity(
+        &self,
+        verdict: &Verdict,
+        mut set: impl FnMut(HeaderName, Option<HeaderValue>),
+    ) {
         let decision = &verdict.decision;
         if !decision.is_allowed() {
             return;
         }
         let mut values = Values::default();
-        let mut set = |name, value: &[u8]| {
-            if let Some(value) = values.make(value) {
-                headers.insert(name, value);
-            }
-        };
-        if let Some(key) = decision.key() {
-            set(KEY, &key.to_chars());
-        }
-        if let Some(project) = decision.project() {
-            set(PROJECT, self.engine.project(project).as_bytes());
-        }
-        if let Some(user) = decision.user() {
-            set(USER, user.as_str().as_bytes());
-        }
+        let key = decision.key().map(KeyId::to_chars);
+        set(KEY, key.and_then(|key| values.make(&key)));
+        let project = decision.project().map(|id| self.engine.project(id));
+        set(
+            PROJECT,
+            project.and_then(|project| Alike::Project.value(project.as_bytes())),
+        );
+        let user = decision.user().map(engine::Name::as_str);
+        set(USER, user.and_then(|user| values.make(user.as_bytes())));
     }
 }
 

@@ -14,32 +14,58 @@ pub(crate) const PROJECT: HeaderName = HeaderName::from_static(PROJECT_HEADER);
 /// The user, for the service behind.
 pub(crate) const USER: HeaderName = HeaderName::from_static(USER_HEADER);
 
-/// The `api-key` header.
-pub(crate) fn api_key(headers: &HeaderMap) -> Credential<'_> {
-    let mut values = headers.get_all(API_KEY).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Credential::Absent,
-        (Some(value), None) => Credential::One(value.as_bytes()),
-        (Some(_), Some(_)) => Credential::Repeated,
+/// What of a request's headers a decision rests on.
+pub(crate) struct Sent<'a> {
+    /// The `api-key` header.
+    pub(crate) api_key: Credential<'a>,
+    /// The token of `Authorization: Bearer` (RFC 6750; the scheme in any
+    /// case). Another scheme, or no token behind it, is none; of several
+    /// headers none may be a bearer's.
+    pub(crate) bearer: Credential<'a>,
+    /// The `Origin` header; one that is no origin where it was sent more than
+    /// once.
+    pub(crate) origin: Option<&'a HeaderValue>,
+}
+
+impl<'a> Sent<'a> {
+    /// Reads all of it in one walk: each look-up by name would hash it, and
+    /// most requests have fewer headers than there are names to look for.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut api_key = Credential::Absent;
+        let mut origin = None;
+        let mut token = None;
+        let mut authorizations = 0;
+        for (name, value) in headers {
+            if *name == SENT_KEY {
+                api_key = match api_key {
+                    Credential::Absent => Credential::One(value.as_bytes()),
+                    _ => Credential::Repeated,
+                };
+            } else if *name == AUTHORIZATION {
+                token = bearer_token(value.as_bytes()).or(token);
+                authorizations += 1;
+            } else if *name == ORIGIN {
+                origin = Some(origin.map_or(value, |_| &NO_ORIGIN));
+            }
+        }
+        let bearer = match token {
+            Some(_) if authorizations > 1 => Credential::Repeated,
+            Some(token) if !token.is_empty() => Credential::One(token),
+            _ => Credential::Absent,
+        };
+        Self {
+            api_key,
+            bearer,
+            origin,
+        }
     }
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750; the scheme in any case).
-/// Another scheme, or no token behind it, is none; of several headers none may
-/// be a bearer's.
-pub(crate) fn bearer(headers: &HeaderMap) -> Credential<'_> {
-    let mut found = None;
-    let mut sent = 0;
-    for value in headers.get_all(AUTHORIZATION) {
-        found = bearer_token(value.as_bytes()).or(found);
-        sent += 1;
-    }
-    match found {
-        Some(_) if sent > 1 => Credential::Repeated,
-        Some(token) if !token.is_empty() => Credential::One(token),
-        _ => Credential::Absent,
-    }
-}
+/// [`API_KEY`], to compare with in place.
+static SENT_KEY: HeaderName = API_KEY;
+
+/// What stands for an origin that was sent more than once.
+static NO_ORIGIN: HeaderValue = HeaderValue::from_static("");
 
 fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
@@ -48,15 +74,6 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"Bearer")
         .then(|| token.trim_ascii())
-}
-
-/// The `Origin` header; one that is no origin where it was sent more than
-/// once.
-pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    static NO_ORIGIN: HeaderValue = HeaderValue::from_static("");
-    let mut values = headers.get_all(ORIGIN).iter();
-    let first = values.next()?;
-    Some(values.next().map_or(first, |_| &NO_ORIGIN))
 }
 
 /// Removes what a client must not tell the service behind: identity headers,
@@ -115,10 +132,10 @@ mod tests {
 
     #[test]
     fn two_keys_are_repeated_even_if_equal() {
-        assert_eq!(shown(api_key(&headers(&[]))), "absent");
-        assert_eq!(shown(api_key(&headers(&[("Api-Key", "k")]))), "k");
+        assert_eq!(shown(Sent::of(&headers(&[])).api_key), "absent");
+        assert_eq!(shown(Sent::of(&headers(&[("Api-Key", "k")])).api_key), "k");
         assert_eq!(
-            shown(api_key(&headers(&[("api-key", "k"), ("API-KEY", "k")]))),
+            shown(Sent::of(&headers(&[("api-key", "k"), ("API-KEY", "k")])).api_key),
             "repeated"
         );
     }
@@ -146,19 +163,25 @@ mod tests {
                 .iter()
                 .map(|value| ("authorization", *value))
                 .collect();
-            assert_eq!(shown(bearer(&headers(&pairs))), expected, "{values:?}");
+            assert_eq!(
+                shown(Sent::of(&headers(&pairs)).bearer),
+                expected,
+                "{values:?}"
+            );
         }
     }
 
     #[test]
     fn several_origins_are_none_that_could_be_listed() {
-        assert_eq!(origin(&headers(&[])), None);
+        assert_eq!(Sent::of(&headers(&[])).origin, None);
         assert_eq!(
-            origin(&headers(&[("origin", "https://a.b")])).unwrap(),
+            Sent::of(&headers(&[("origin", "https://a.b")]))
+                .origin
+                .unwrap(),
             "https://a.b"
         );
         let two = headers(&[("origin", "https://a.b"), ("origin", "https://a.b")]);
-        assert_eq!(origin(&two).unwrap(), "");
+        assert_eq!(Sent::of(&two).origin.unwrap(), "");
     }
 
     #[test]

@@ -93,9 +93,11 @@ impl Follower {
         if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
             return Err(StoreError::Replaced(self.path.clone()).into());
         }
+        // Kept prepared: this is asked many times a second.
         let version = self
             .connection
-            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut ask| ask.query_row([], |row| row.get(0)))
             .map_err(sql)?;
         if self.seen_version == Some(version) {
             return Ok(false);

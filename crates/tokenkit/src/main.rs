@@ -1,7 +1,10 @@
 //! `tokenkit`: the server and the commands around it.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(bare, allow(dead_code, reason = "the gate is left out"))]
+#![cfg_attr(
+    bare,
+    allow(dead_code, unused_imports, reason = "the gate is left out")
+)]
 
 mod cli;
 mod command;

@@ -41,13 +41,50 @@ impl<const N: usize> Text<N> {
     pub(super) fn push_number(&mut self, mut number: u64) -> &mut Self {
         let mut digits = [0; 20];
         let mut start = digits.len();
-        loop {
+        while number >= 100 {
+            start -= 2;
+            digits[start..start + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+            number /= 100;
+        }
+        let [tens, ones] = PAIRS[number as usize];
+        start -= 1;
+        digits[start] = ones;
+        if tens != b'0' {
             start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return self.push(&digits[start..]);
-            }
+            digits[start] = tens;
+        }
+        self.push(&digits[start..])
+    }
+}
+
+/// The numbers below a hundred, in two digits each: a division for two digits
+/// is half of the divisions.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_rust_does() {
+        let edges = (0..20).flat_map(|power| {
+            let ten = 10_u64.pow(power);
+            [ten - 1, ten, ten + 1]
+        });
+        for number in edges.chain(0..1200).chain([u64::MAX]) {
+            let mut text = Text::<20>::new();
+            assert_eq!(
+                text.push_number(number).bytes(),
+                number.to_string().as_bytes()
+            );
         }
     }
 }

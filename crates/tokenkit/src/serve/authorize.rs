@@ -88,7 +88,7 @@ pub(super) fn original<'a>(
     asker: Asker,
     method: &'a Method,
     path: &'a str,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     peer: IpAddr,
     trusted: bool,
 ) -> Result<Original<'a>, Problem> {
@@ -115,14 +115,35 @@ pub(super) fn original<'a>(
         return Ok(itself);
     }
     let method = one(headers, &method_name).and_then(|value| Method::from_bytes(value).ok());
-    let uri = one(headers, &uri_name).and_then(|value| Uri::try_from(value).ok());
-    match (method, uri) {
-        (Some(method), Some(uri)) => Ok(Original {
+    let path = one(headers, &uri_name).and_then(path_of);
+    match (method, path) {
+        (Some(method), Some(path)) => Ok(Original {
             method: Cow::Owned(method),
-            path: Cow::Owned(uri.path().to_owned()),
+            path,
         }),
         _ => Err(Problem::NO_ORIGINAL),
     }
+}
+
+/// The path of a URI; `None` where it is none.
+fn path_of(uri: &[u8]) -> Option<Cow<'_, str>> {
+    if let Some(path) = plain_path(uri) {
+        return Some(Cow::Borrowed(path));
+    }
+    let uri = Uri::try_from(uri).ok()?;
+    Some(Cow::Owned(uri.path().to_owned()))
+}
+
+/// The path of a target that begins with it and has no unusual sign, which
+/// needs no parser. Most are so.
+fn plain_path(target: &[u8]) -> Option<&str> {
+    const LONGEST: usize = 4096;
+    let plain = |&b: &u8| b.is_ascii_alphanumeric() || b"/-._~%?&=+,:@!$".contains(&b);
+    if target.first() != Some(&b'/') || target.len() > LONGEST || !target.iter().all(plain) {
+        return None;
+    }
+    let target = std::str::from_utf8(target).ok()?;
+    Some(target.split_once('?').map_or(target, |(path, _)| path))
 }
 
 /// The value of a header that was sent once.
@@ -145,6 +166,10 @@ fn warn_of_untrusted(peer: IpAddr) {
     }
 }
 
+/// The most headers of a yes: its length, five of the budget, three of the
+/// identity, and three for browsers.
+const YES_HEADERS: usize = 12;
+
 /// The answer to a question: a bare 200 with the identity, empty where there
 /// is none, so that the asker overwrites whatever its client sent; or the
 /// refusal.
@@ -158,12 +183,12 @@ pub(super) fn answer(
         Some(refusal) if asker == Asker::Nginx => for_nginx(verdict, refusal.map(|_| ())),
         Some(refusal) => refusal.map(AnswerBody::text),
         None => {
-            let mut answer = Response::new(AnswerBody::empty());
-            let headers = answer.headers_mut();
+            let mut headers = HeaderMap::with_capacity(YES_HEADERS);
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            gate.render(verdict, headers);
-            blank_identity(headers);
-            gate.identify(verdict, headers);
+            gate.render(verdict, &mut headers);
+            gate.identify_wholly(verdict, &mut headers);
+            let mut answer = Response::new(AnswerBody::empty());
+            *answer.headers_mut() = headers;
             answer
         }
     }
@@ -184,12 +209,6 @@ pub(super) fn preflight_answer(
         Asker::Envoy => answer.map(AnswerBody::text),
         Asker::Nginx => restorable(answer.map(|_| ()), "preflight"),
         Asker::Forwarder => Problem::ASKED_PREFLIGHT.answer(method),
-    }
-}
-
-fn blank_identity(headers: &mut HeaderMap) {
-    for name in [wire::KEY_HEADER, wire::PROJECT_HEADER, wire::USER_HEADER] {
-        headers.insert(name, HeaderValue::from_static(""));
     }
 }
 
@@ -240,7 +259,8 @@ mod tests {
     fn found(path: &str, lines: &[(&'static str, &str)], trusted: bool) -> Option<String> {
         let asker = Asker::of(path).unwrap();
         let peer = [192, 0, 2, 1].into();
-        original(asker, &Method::GET, path, &map(lines), peer, trusted)
+        let headers = map(lines);
+        original(asker, &Method::GET, path, &headers, peer, trusted)
             .ok()
             .map(|original| format!("{} {}", original.method, original.path))
     }
@@ -278,6 +298,30 @@ mod tests {
             "/.tokenkit/authorize/envoy/x",
         ] {
             assert_eq!(find(path, false), format!("GET {path}"));
+        }
+    }
+
+    #[test]
+    fn a_plain_path_is_what_the_parser_finds() {
+        let plain = [
+            "/",
+            "/a/b",
+            "/a?b/c?d",
+            "/?",
+            "//a",
+            "/%41;",
+            "/a%20b:@!$&=+,~",
+            "/../x",
+        ];
+        let odd: [&[u8]; 6] = [b"", b"*", b"http://h/a?b", b"a/b", b"/a#b", b"/\xC3\xA9"];
+        for uri in plain.into_iter().map(str::as_bytes).chain(odd) {
+            let parsed = Uri::try_from(uri).ok().map(|uri| uri.path().to_owned());
+            assert_eq!(path_of(uri).map(Cow::into_owned), parsed, "{uri:?}");
+            assert!(plain_path(uri).is_none_or(|path| path.starts_with('/')));
+        }
+        assert_eq!(path_of(b"/a?b"), Some(Cow::Borrowed("/a")));
+        for bad in ["/a b", "/\n", "/\u{7f}"] {
+            assert_eq!(path_of(bad.as_bytes()), None, "{bad:?}");
         }
     }
 

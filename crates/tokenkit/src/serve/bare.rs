@@ -7,12 +7,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
 use super::answer::Problem;
-use super::body::AnswerBody;
-use super::door::{Door, has_bad_host, names_a_user};
+use super::answering::Answering;
+use super::door::{Door, finished, has_bad_host, names_a_user};
+use super::proxy::Peer;
 use super::watch::Watch;
 use crate::error::OperatorError;
 
@@ -33,27 +34,38 @@ pub(super) fn check(listen: SocketAddr) -> Result<(), OperatorError> {
 
 impl Door {
     /// Passes a request on, whoever sent it.
-    pub(super) async fn answer(
-        &self,
+    pub(super) fn answer(
+        self: &Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: &Peer,
         watch: &Arc<Watch>,
-    ) -> Response<AnswerBody> {
+    ) -> Answering {
         let in_flight = watch.begin(request.version() == Version::HTTP_2);
+        let live = self.live.load();
         let method = request.method().clone();
-        let answer = if method == Method::CONNECT {
-            Problem::NO_CONNECT.answer(&method)
+        let problem = if method == Method::CONNECT {
+            Some(Problem::NO_CONNECT)
         } else if has_bad_host(&request) {
-            Problem::BAD_HOST.answer(&method)
+            Some(Problem::BAD_HOST)
         } else if names_a_user(request.uri()) {
-            Problem::BAD_TARGET.answer(&method)
-        } else if let Some(proxy) = &self.proxy {
-            let trusted = self.live.load().trusts(peer.ip());
-            let outgoing = proxy.prepare(request, peer.ip(), trusted, |_| {});
-            self.forward(outgoing, &method, watch).await
+            Some(Problem::BAD_TARGET)
         } else {
-            Problem::NO_SUCH_ENDPOINT.answer(&method)
+            None
         };
-        answer.map(|body| body.holding(in_flight))
+        let proxy = match (problem, &self.proxy) {
+            (None, Some(proxy)) => proxy,
+            (problem, _) => {
+                let answer = problem.unwrap_or(Problem::NO_SUCH_ENDPOINT).answer(&method);
+                return Answering::now(finished(answer, None, in_flight));
+            }
+        };
+        let sent = proxy.send(request, peer, live.trusts(peer.ip()), |_| {});
+        let (door, watch) = (Arc::clone(self), Arc::clone(watch));
+        let patience = live.upstream_timeout;
+        Answering::later(async move {
+            let answer = sent.answer(patience, watch).await;
+            let answer = answer.unwrap_or_else(|error| door.failed(error, &method));
+            finished(answer, None, in_flight)
+        })
     }
 }

@@ -1,6 +1,5 @@
 //! One client connection, from its opening to its end.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch as signal};
 
 use super::door::Door;
 use super::metrics::Counters;
+use super::proxy::Peer;
 use super::socket::Socket;
 use super::watch::Watch;
 
@@ -90,11 +90,8 @@ pub(super) async fn serve(
     let limits = door.live.load().limits;
     let watch = Arc::new(Watch::new(place));
     let io = TokioIo::new(Socket::new(stream, Arc::clone(&watch)));
-    let service = service_fn(|request| {
-        let door = Arc::clone(&door);
-        let watch = Arc::clone(&watch);
-        async move { Ok::<_, Infallible>(door.answer(request, peer, &watch).await) }
-    });
+    let from = Peer::new(peer.ip());
+    let service = service_fn(|request| door.answer(request, &from, &watch));
     let mut connection = std::pin::pin!(http.serve_connection_with_upgrades(io, service));
     let mut expired = std::pin::pin!(watch.expired(limits));
     let mut stopping = false;

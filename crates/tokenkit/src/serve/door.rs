@@ -1,7 +1,6 @@
 //! The way of one request through the server: the server's own paths, the
 //! decision, and what becomes of the admitted.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,12 +11,13 @@ use hyper::body::Incoming;
 
 use super::access_log::Entry;
 use super::answer::{self, Problem};
+use super::answering::Answering;
 use super::authorize::{self, Asker, OWN_PATHS};
 use super::body::AnswerBody;
 use super::live::Live;
 use super::metrics::Counters;
-use super::proxy::{ForwardError, Outgoing, Proxy};
-use super::watch::Watch;
+use super::proxy::{ForwardError, Peer, Proxy, Sent};
+use super::watch::{InFlight, Watch};
 
 /// What one thread answers requests with. Shared by its connections, and with
 /// no other thread but for the settings, which are only read.
@@ -32,48 +32,45 @@ pub(super) struct Door {
 enum Step {
     /// It is answered.
     Answer(Response<AnswerBody>),
-    /// It goes upstream; the verdict's headers join the answer.
-    Forward(Box<Outgoing>, Verdict),
+    /// It went upstream; the verdict's headers join the answer.
+    Forward(Sent, Verdict),
 }
 
 impl Door {
     /// Answers a request.
     #[cfg(not(bare))]
-    pub(super) async fn answer(
-        &self,
+    pub(super) fn answer(
+        self: &Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: &Peer,
         watch: &Arc<Watch>,
-    ) -> Response<AnswerBody> {
+    ) -> Answering {
         let in_flight = watch.begin(request.version() == Version::HTTP_2);
-        let mut log = self
-            .live
-            .load()
-            .access_log
-            .then(|| Entry::new(&request, peer.ip()));
+        let live = self.live.load();
+        let mut log = live.access_log.then(|| Entry::new(&request, peer.ip()));
         let method = request.method().clone();
-        let answer = match self.decide(request, peer, &mut log) {
-            Step::Answer(answer) => answer,
-            Step::Forward(outgoing, verdict) => {
-                let answer = self.forward(*outgoing, &method, watch).await;
-                self.dress(answer, &verdict)
-            }
+        let (sent, verdict) = match self.decide(&live, request, peer, &mut log) {
+            Step::Answer(answer) => return Answering::now(finished(answer, log, in_flight)),
+            Step::Forward(sent, verdict) => (sent, verdict),
         };
-        if let Some(entry) = log {
-            entry.write(answer.status());
-        }
-        answer.map(|body| body.holding(in_flight))
+        let (door, watch) = (Arc::clone(self), Arc::clone(watch));
+        let patience = live.upstream_timeout;
+        Answering::later(async move {
+            let answer = sent.answer(patience, watch).await;
+            let answer = answer.unwrap_or_else(|error| door.failed(error, &method));
+            finished(door.dress(answer, &verdict), log, in_flight)
+        })
     }
 
     /// Everything up to the upstream. Nothing here waits, so that a request
     /// sees one state of the settings.
     fn decide(
         &self,
+        live: &Live,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: &Peer,
         log: &mut Option<Entry>,
     ) -> Step {
-        let live = self.live.load();
         let gate = &live.gate;
         let method = request.method();
         let path = request.uri().path();
@@ -89,7 +86,7 @@ impl Door {
         }
         if path.starts_with(OWN_PATHS) {
             return Step::Answer(match Asker::of(path) {
-                Some(asker) => self.authorize(&live, asker, &request, peer, log),
+                Some(asker) => self.authorize(live, asker, &request, peer, log),
                 None => Problem::NO_SUCH_ENDPOINT.answer(method),
             });
         }
@@ -97,7 +94,7 @@ impl Door {
             self.counters.preflight();
             return Step::Answer(answer.map(AnswerBody::text));
         }
-        let verdict = self.judge(&live, method, path, headers, peer, log);
+        let verdict = self.judge(live, method, path, headers, peer, log);
         if let Some(refusal) = gate.refusal(&verdict, method) {
             return Step::Answer(refusal.map(AnswerBody::text));
         }
@@ -107,11 +104,11 @@ impl Door {
             return Step::Answer(answer);
         };
         let trusted = live.trusts(peer.ip());
-        let outgoing = proxy.prepare(request, peer.ip(), trusted, |headers| {
+        let sent = proxy.send(request, peer, trusted, |headers| {
             gate.cleanse(headers);
             gate.identify(&verdict, headers);
         });
-        Step::Forward(Box::new(outgoing), verdict)
+        Step::Forward(sent, verdict)
     }
 
     /// Answers another proxy's question.
@@ -120,7 +117,7 @@ impl Door {
         live: &Live,
         asker: Asker,
         request: &Request<Incoming>,
-        peer: SocketAddr,
+        peer: &Peer,
         log: &mut Option<Entry>,
     ) -> Response<AnswerBody> {
         let (gate, method, headers) = (&live.gate, request.method(), request.headers());
@@ -148,7 +145,7 @@ impl Door {
         method: &Method,
         path: &str,
         headers: &HeaderMap,
-        peer: SocketAddr,
+        peer: &Peer,
         log: &mut Option<Entry>,
     ) -> Verdict {
         let client = live.gate.client(peer.ip(), headers);
@@ -165,26 +162,12 @@ impl Door {
         verdict
     }
 
-    pub(super) async fn forward(
-        &self,
-        outgoing: Outgoing,
-        method: &Method,
-        watch: &Arc<Watch>,
-    ) -> Response<AnswerBody> {
-        let Some(proxy) = &self.proxy else {
-            // `decide` forwards only where there is one.
-            return Problem::UPSTREAM_FAILED.answer(method);
-        };
-        let patience = self.live.load().upstream_timeout;
-        proxy
-            .forward(outgoing, patience, watch)
-            .await
-            .unwrap_or_else(|error| {
-                if let ForwardError::Upstream(how, _) = error {
-                    self.counters.upstream_failed(how);
-                }
-                error.problem().answer(method)
-            })
+    /// The answer where the service behind gave none.
+    pub(super) fn failed(&self, error: ForwardError, method: &Method) -> Response<AnswerBody> {
+        if let ForwardError::Upstream(how, _) = error {
+            self.counters.upstream_failed(how);
+        }
+        error.problem().answer(method)
     }
 
     /// Puts the verdict's headers into the answer to an admitted request. One
@@ -193,6 +176,18 @@ impl Door {
         self.live.load().gate.render(verdict, answer.headers_mut());
         answer
     }
+}
+
+/// An answer on its way: logged, and under way until it has been sent.
+pub(super) fn finished(
+    answer: Response<AnswerBody>,
+    log: Option<Entry>,
+    in_flight: InFlight,
+) -> Response<AnswerBody> {
+    if let Some(entry) = log {
+        entry.write(answer.status());
+    }
+    answer.map(|body| body.holding(in_flight))
 }
 
 /// Whether a target has user information, which RFC 9110, section 4.2.4, would

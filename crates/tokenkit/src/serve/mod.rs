@@ -11,6 +11,7 @@ mod accept;
 mod access_log;
 mod admin;
 mod answer;
+mod answering;
 mod authorize;
 #[cfg(bare)]
 mod bare;

@@ -95,8 +95,8 @@ impl Watch {
     /// Notes that a request has come.
     pub(super) fn begin(self: &Arc<Self>, http2: bool) -> InFlight {
         self.http2.store(http2, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        step(&self.begun, 1);
+        step(&self.in_flight, 1);
         let mut in_flight = InFlight {
             watch: Arc::clone(self),
             is_ours: false,
@@ -167,10 +167,10 @@ impl InFlight {
     /// client's, to take what there is.
     pub(super) fn set_ours(&mut self, is_ours: bool) {
         match (self.is_ours, is_ours) {
-            (false, true) => self.watch.ours.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.watch.ours.fetch_sub(1, Ordering::Relaxed),
+            (false, true) => step(&self.watch.ours, 1),
+            (true, false) => step(&self.watch.ours, -1),
             _ => return,
-        };
+        }
         self.is_ours = is_ours;
     }
 }
@@ -182,8 +182,15 @@ impl Drop for InFlight {
         watch
             .read_before
             .store(watch.read.load(Ordering::Relaxed), Ordering::Relaxed);
-        watch.in_flight.fetch_sub(1, Ordering::Relaxed);
+        step(&watch.in_flight, -1);
     }
+}
+
+/// Moves a counter that only this thread writes, without the lock on its line
+/// that a step between threads would take.
+fn step(counter: &AtomicU32, by: i32) {
+    let moved = counter.load(Ordering::Relaxed).wrapping_add_signed(by);
+    counter.store(moved, Ordering::Relaxed);
 }
 
 /// Adds to a counter that only this thread writes.

@@ -15,10 +15,35 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FAMILY: &str = "x-forwarded-";
 
+/// Who is at the other end of a connection, in the forms that are told.
+#[derive(Debug)]
+pub(in crate::serve) struct Peer {
+    ip: IpAddr,
+    /// For `X-Forwarded-For`: made once, since all requests of a connection
+    /// tell it.
+    text: HeaderValue,
+}
+
+impl Peer {
+    /// Who a connection is from.
+    pub(in crate::serve) fn new(ip: IpAddr) -> Self {
+        let text = HeaderValue::from_str(&ip.to_canonical().to_string());
+        Self {
+            ip,
+            // An address makes a header value.
+            text: text.unwrap_or(HeaderValue::from_static("unknown")),
+        }
+    }
+
+    /// The address, as the system says it.
+    pub(in crate::serve) fn ip(&self) -> IpAddr {
+        self.ip
+    }
+}
+
 /// Tells of a peer, which is either a trusted proxy or the client. `Host`
 /// stands in the headers already.
-pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
-    let peer = peer.to_canonical();
+pub(super) fn tell(headers: &mut HeaderMap, peer: &Peer, trusted: bool) {
     let invented: Vec<HeaderName> = headers
         .keys()
         .filter(|name| tells(name).is_some_and(|plainly| !(trusted && plainly)))
@@ -27,18 +52,24 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
     for name in &invented {
         headers.remove(name);
     }
-    append(headers, &FOR, &peer.to_string());
-    if headers.contains_key(FORWARDED) {
-        let node = match peer {
+    // Of one who is not trusted nothing of the kind is left.
+    let said = |headers: &HeaderMap, name| trusted && headers.contains_key(name);
+    if said(headers, FOR) {
+        append(headers, &FOR, peer.text.as_bytes());
+    } else {
+        headers.insert(FOR, peer.text.clone());
+    }
+    if said(headers, FORWARDED) {
+        let node = match peer.ip.to_canonical() {
             IpAddr::V4(ip) => format!("for={ip}"),
             IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
         };
-        append(headers, &FORWARDED, &node);
+        append(headers, &FORWARDED, node.as_bytes());
     }
-    if !headers.contains_key(PROTO) {
+    if !said(headers, PROTO) {
         headers.insert(PROTO, HeaderValue::from_static("http"));
     }
-    if !headers.contains_key(HOST_SENT)
+    if !said(headers, HOST_SENT)
         && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(HOST_SENT, host);
@@ -49,6 +80,9 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: IpAddr, trusted: bool) {
 /// whether it is spelt as they are.
 fn tells(name: &HeaderName) -> Option<bool> {
     let name = name.as_str().as_bytes();
+    if !matches!(name.first(), Some(b'x' | b'f')) {
+        return None;
+    }
     let reads_as = |known: &str| {
         known.bytes().zip(name).all(|(wanted, &found)| {
             wanted == found || (wanted == b'-' && !found.is_ascii_alphanumeric())
@@ -62,13 +96,13 @@ fn tells(name: &HeaderName) -> Option<bool> {
 
 /// Appends a member to a list header and makes one line of it, since some
 /// services read but the first.
-fn append(headers: &mut HeaderMap, list: &HeaderName, member: &str) {
+fn append(headers: &mut HeaderMap, list: &HeaderName, member: &[u8]) {
     let mut line = Vec::new();
     for sent in headers.get_all(list) {
         line.extend_from_slice(sent.as_bytes());
         line.extend_from_slice(b", ");
     }
-    line.extend_from_slice(member.as_bytes());
+    line.extend_from_slice(member);
     // Parts of header values make a header value.
     if let Ok(line) = HeaderValue::from_bytes(&line) {
         headers.insert(list, line);
@@ -84,7 +118,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        tell(&mut headers, peer.parse().unwrap(), trusted);
+        tell(&mut headers, &Peer::new(peer.parse().unwrap()), trusted);
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))

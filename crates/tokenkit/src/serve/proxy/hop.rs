@@ -2,34 +2,50 @@
 //! section 7.6.1), and the one exception: a change of protocol.
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Of one connection, whether or not `Connection` names them.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
+    TE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
-    TE,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
 
 /// Removes what is about one connection. What `te` said of trailers, and
 /// nothing else of it, stays: both sides here pass trailers on.
+///
+/// `Host` stays whatever `Connection` says, since no request is without.
 pub(super) fn remove(headers: &mut HeaderMap) {
-    let trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-    let named: Vec<HeaderName> = names(headers, &CONNECTION)
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    for name in &named {
-        headers.remove(name);
+    // One walk: most messages have none or one of them.
+    let mut found = [false; HOP_BY_HOP.len()];
+    for name in headers.keys() {
+        for (known, found) in HOP_BY_HOP.iter().zip(&mut found) {
+            *found |= name == known;
+        }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    let [connection, te, ..] = found;
+    let trailers = te && names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+    if connection {
+        let named: Vec<HeaderName> = names(headers, &CONNECTION)
+            .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .filter(|name| *name != HOST)
+            .collect();
+        for name in &named {
+            headers.remove(name);
+        }
+    }
+    for (name, found) in HOP_BY_HOP.iter().zip(found) {
+        if found {
+            headers.remove(name);
+        }
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -42,6 +58,9 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 /// None where it is another form of HTTP, or TLS, beneath which there is more
 /// HTTP: through such a tunnel requests would pass that nobody decides about.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !headers.contains_key(UPGRADE) {
+        return None;
+    }
     let offered = names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(b"upgrade"));
     let requests = |protocol: &[u8]| {
         let name = protocol.split(|&b| b == b'/').next().unwrap_or_default();
@@ -103,6 +122,13 @@ mod tests {
         assert_eq!(upgrade(&headers).unwrap(), "websocket");
         remove(&mut headers);
         assert_eq!(headers, map(&[("x-c", "1"), ("trailer", "x-d")]));
+    }
+
+    #[test]
+    fn the_host_stays() {
+        let mut headers = map(&[("connection", "Host, keep-alive"), ("host", "a.test")]);
+        remove(&mut headers);
+        assert_eq!(headers, map(&[("host", "a.test")]));
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod upload;
 
 use std::error::Error;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +20,11 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+pub(super) use self::forwarded::Peer;
 use self::upload::{Late, Pulse, Upload};
 use super::answer::Problem;
 use super::body::AnswerBody;
@@ -45,9 +45,9 @@ pub(super) struct Proxy {
     upstream: Authority,
 }
 
-/// A request made ready to go upstream.
-pub(super) struct Outgoing {
-    request: Request<Upload>,
+/// A request on its way upstream.
+pub(super) struct Sent {
+    answer: ResponseFuture,
     pulse: Arc<Pulse>,
     /// The client's connection, if it offered to change the protocol.
     client: Option<OnUpgrade>,
@@ -90,26 +90,21 @@ impl Proxy {
         Self { client, upstream }
     }
 
-    /// Makes an admitted request ready: what is about the client's connection
-    /// goes, who the client is comes. `identify` is called last, so that no
-    /// header of the client's can take out again what it sets.
-    pub(super) fn prepare(
+    /// Sends an admitted request: what is about the client's connection goes,
+    /// who the client is comes. `identify` is called last, so that no header of
+    /// the client's can take out again what it sets.
+    pub(super) fn send(
         &self,
         mut request: Request<Incoming>,
-        peer: IpAddr,
+        peer: &Peer,
         trusted: bool,
         identify: impl FnOnce(&mut HeaderMap),
-    ) -> Outgoing {
+    ) -> Sent {
         let offered =
             hop::upgrade(request.headers()).filter(|_| request.version() == Version::HTTP_11);
         let client = offered.as_ref().map(|_| hyper::upgrade::on(&mut request));
 
         let (mut parts, body) = request.into_parts();
-        let host = match parts.uri.authority() {
-            // The target counts, not the header beside it (RFC 9112, 3.2.2).
-            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-            None => parts.headers.get(HOST).cloned(),
-        };
         hop::remove(&mut parts.headers);
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut parts.headers);
@@ -119,9 +114,15 @@ impl Proxy {
         if let Some(protocol) = offered {
             hop::set_upgrade(&mut parts.headers, protocol);
         }
-        // HTTP/1.1 wants the header even where a client of HTTP/1.0 sent none.
-        let host = host.or_else(|| HeaderValue::from_str(self.upstream.as_str()).ok());
-        if let Some(host) = host {
+        let host = match parts.uri.authority() {
+            // The target counts, not the header beside it (RFC 9112, 3.2.2).
+            Some(authority) => Some(authority.as_str()),
+            None if parts.headers.contains_key(HOST) => None,
+            // HTTP/1.1 wants the header even where a client of HTTP/1.0 sent
+            // none.
+            None => Some(self.upstream.as_str()),
+        };
+        if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
             parts.headers.insert(HOST, host);
         }
         forwarded::tell(&mut parts.headers, peer, trusted);
@@ -130,8 +131,9 @@ impl Proxy {
         parts.uri = self.target(parts.uri);
         parts.version = Version::HTTP_11;
         let pulse = Pulse::new();
-        Outgoing {
-            request: Request::from_parts(parts, Upload::new(body, Arc::clone(&pulse))),
+        let request = Request::from_parts(parts, Upload::new(body, Arc::clone(&pulse)));
+        Sent {
+            answer: self.client.request(request),
             pulse,
             client,
         }
@@ -147,21 +149,22 @@ impl Proxy {
         // A URI with all three parts is whole.
         Uri::from_parts(parts).unwrap_or_default()
     }
+}
 
-    /// Sends a request and waits for the head of its answer. `patience` is the
-    /// time for that, counted from when the request's body last moved.
-    pub(super) async fn forward(
-        &self,
-        outgoing: Outgoing,
+impl Sent {
+    /// Waits for the head of the answer. `patience` is the time for that,
+    /// counted from when the request's body last moved.
+    pub(super) async fn answer(
+        self,
         patience: Duration,
-        watch: &Arc<Watch>,
+        watch: Arc<Watch>,
     ) -> Result<Response<AnswerBody>, ForwardError> {
-        let Outgoing {
-            request,
+        let Self {
+            answer,
             pulse,
             client,
-        } = outgoing;
-        let answer = pulse.outlast(patience, self.client.request(request)).await;
+        } = self;
+        let answer = pulse.outlast(patience, answer).await;
         let mut answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if pulse.is_broken() => {
@@ -183,7 +186,7 @@ impl Proxy {
         hop::remove(answer.headers_mut());
         hop::set_upgrade(answer.headers_mut(), protocol);
         let upstream = hyper::upgrade::on(&mut answer);
-        tunnel::open(client, upstream, Arc::clone(watch));
+        tunnel::open(client, upstream, watch);
         Ok(answer.map(|_| AnswerBody::empty()))
     }
 }
