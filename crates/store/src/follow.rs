@@ -8,11 +8,12 @@ use rusqlite::Connection;
 
 use crate::error::{Result, StoreError};
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
-use crate::schema::connect;
+use crate::schema::{CACHE_KIB, connect};
 use crate::store::decoded;
 
-/// The most keys or sessions in one [`Changes`].
-pub const BATCH: usize = 65_536;
+/// The most keys or sessions in one [`Changes`]: enough to be put in at once,
+/// few enough to lie in memory that is used again for the next.
+pub const BATCH: usize = 8192;
 
 /// What changed, as the engine takes it. Put it in whole and in order: to put
 /// a thing twice does no harm.
@@ -108,6 +109,7 @@ impl Follower {
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;
         if rev > self.seen_rev {
+            let _small = (self.seen_rev == 0).then(|| SmallCache::begin(&snapshot));
             send_keys(&snapshot, &self.path, self.seen_rev, &mut apply)?;
             send_sessions(&snapshot, &self.path, self.seen_rev, &mut apply)?;
         }
@@ -118,6 +120,31 @@ impl Follower {
         Ok(changed)
     }
 }
+
+/// A small page cache for as long as everything is read once from end to end,
+/// which would fill a large one with pages that nobody asks for again.
+struct SmallCache<'c>(&'c Connection);
+
+impl<'c> SmallCache<'c> {
+    fn begin(connection: &'c Connection) -> Self {
+        Self::set(connection, SCAN_CACHE_KIB);
+        Self(connection)
+    }
+
+    /// A cache of another size holds the same pages: nothing hangs on it.
+    fn set(connection: &Connection, kib: u32) {
+        let _ = connection.execute_batch(&format!("PRAGMA cache_size = -{kib}"));
+    }
+}
+
+impl Drop for SmallCache<'_> {
+    fn drop(&mut self) {
+        Self::set(self.0, CACHE_KIB);
+    }
+}
+
+/// The page cache while everything is read.
+const SCAN_CACHE_KIB: u32 = 1024;
 
 /// Which file a path leads to: its device and number.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,12 +182,13 @@ fn send_keys<E: From<StoreError>>(
     let query = format!("SELECT {KEY_COLUMNS} FROM keys {from} WHERE rev > ?1 ORDER BY {by}");
     let mut statement = connection.prepare_cached(&query).map_err(sql)?;
     let mut rows = statement.query([seen_rev]).map_err(sql)?;
-    let mut keys = Vec::new();
+    let room = if seen_rev == 0 { BATCH } else { 0 };
+    let mut keys = Vec::with_capacity(room);
     while let Some(row) = rows.next().map_err(sql)? {
         keys.push(decoded(path, "keys", row, key_record)?);
         if keys.len() == BATCH {
             apply(Changes {
-                keys: std::mem::take(&mut keys),
+                keys: std::mem::replace(&mut keys, Vec::with_capacity(room)),
                 sessions: Vec::new(),
             })?;
         }

@@ -22,6 +22,8 @@ const VERSION: i32 = 1;
 const LEAST_SQLITE: i32 = 3_051_003;
 /// How long we wait for another writer where nothing else is said.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
+/// The page cache of a connection.
+pub(crate) const CACHE_KIB: u32 = 65_536;
 /// Held while a file is made, see [`check_file`].
 static MAKING: Mutex<()> = Mutex::new(());
 
@@ -208,10 +210,10 @@ fn set_up(
         });
     }
     connection
-        .execute_batch(
+        .execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;
-             PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864;",
-        )
+             PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_size_limit = 67108864;",
+        ))
         .map_err(sql)
 }
 
