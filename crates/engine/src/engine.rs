@@ -149,7 +149,12 @@ impl Engine {
                 ring.clear();
             }
         };
-        let project = |name: &Name| self.project_id(name);
+        // Often one project's keys come together.
+        let mut last: Option<(Name, ProjectId)> = None;
+        let project = |name: &Name| match last {
+            Some((same, id)) if same == *name => id,
+            _ => last.insert((*name, self.project_id(name))).1,
+        };
         self.keyring
             .put(records, existing, self.hour(), project, clear)
     }

@@ -38,7 +38,7 @@ impl Keyring {
         self.count_out(record, lists);
         self.count_in(&packed, &policy.origins);
         self.publish(draft, hash);
-        writer.retired.push(old);
+        writer.retire(old);
         writer.reclaim();
         Ok(policy)
     }
@@ -57,7 +57,7 @@ impl Keyring {
         writer.slots.give_back(id, record.slot(), hour);
         // Relaxed, as everywhere: a number and no more.
         self.keys.fetch_sub(1, Ordering::Relaxed);
-        writer.retired.push(old);
+        writer.retire(old);
         writer.reclaim();
         Ok(())
     }

@@ -19,6 +19,7 @@ mod counted;
 mod directory;
 mod entry;
 mod error;
+mod order;
 mod origins;
 mod place;
 mod record;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use ahash::RandomState;
-use arc_swap::{ArcSwapAny, Guard};
+use arc_swap::Guard;
 
 use crate::key::KeyId;
 use crate::origin::{HostFirst, OriginList};
@@ -41,18 +42,23 @@ use block::PLACES;
 pub(crate) use bulk::Existing;
 use counted::{BlockRef, Draft};
 use directory::Directory;
+use entry::BlockEntry;
 pub use error::KeyChangeError;
 use origins::ListedOrigins;
 use record::Lists;
 pub(crate) use record::Record;
 use slots::Slots;
 
+/// So many replaced blocks are not kept without looking whether some can be
+/// freed.
+const RECLAIM_EVERY: usize = 64;
+
 /// The keys.
 ///
 /// The fields are dropped in their order: the directory refers to blocks that
 /// lie in the writer's arena.
 pub(crate) struct Keyring {
-    directory: Directory<ArcSwapAny<BlockRef>>,
+    directory: Directory<BlockEntry>,
     hasher: RandomState,
     /// How many keys there are. Changed by the writer at turn.
     keys: AtomicUsize,
@@ -136,7 +142,8 @@ impl Keyring {
         }
     }
 
-    /// Asks for the line in which the search for a key begins.
+    /// Asks for the line in which the search for a key begins. Holds nothing,
+    /// and waits for no more than the directory's own line.
     #[inline]
     pub(crate) fn expect(&self, id: KeyId) {
         self.expect_hash(self.hash(id));
@@ -144,7 +151,7 @@ impl Keyring {
 
     #[inline]
     fn expect_hash(&self, hash: u64) {
-        self.directory.likely(hash).load().expect(hash);
+        self.directory.likely(hash).expect(hash);
     }
 
     /// Takes the writers' lock. Poison is passed over: a change is prepared in
@@ -213,6 +220,15 @@ impl Keyring {
 }
 
 impl Writer {
+    /// Keeps what was replaced until nobody reads it. Where much is replaced,
+    /// frees some on the way, so that memory does not hold all of it twice.
+    fn retire(&mut self, block: BlockRef) {
+        self.retired.push(block);
+        if self.retired.len().is_multiple_of(RECLAIM_EVERY) {
+            self.reclaim();
+        }
+    }
+
     fn reclaim(&mut self) {
         // `swap` has turned every reader's borrowed hold on what it replaced
         // into a counted one, and nobody can take a new one: a count of one is

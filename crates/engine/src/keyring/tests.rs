@@ -325,7 +325,7 @@ proptest! {
 fn readers_see_wholly_the_old_or_wholly_the_new_key() {
     let all = keyring(100_000);
     let keyring = &all.0;
-    let changes: u64 = if cfg!(miri) { 40 } else { 3000 };
+    let changes: u64 = if cfg!(miri) { 14 } else { 3000 };
     let put_listing = |n, round| {
         let mut record = record(n, round);
         record.policy.expires_at = Some(round);
