@@ -294,7 +294,7 @@ mod tests {
         let mut block = Draft::empty(0, &mut arena).publish();
         let mut model = HashMap::new();
         let mut random = 12345_u64;
-        let steps = if cfg!(miri) { 100 } else { 5000 };
+        let steps = if cfg!(miri) { 40 } else { 5000 };
         for step in 0..steps {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
