@@ -1,80 +1,12 @@
 //! The keys that are measured, and the requests drawn over them.
 
-use std::fmt;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
-use engine::Reason;
 use fastrand::Rng;
 
 use crate::form::{self, Key};
-
-/// One workload: all its requests have one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
-    /// A live key with budget left.
-    Allowed,
-    /// A key whose budget for the hour is used up.
-    Limited,
-    /// A known key with one character mistyped.
-    Malformed,
-    /// No key at all.
-    Missing,
-    /// The form of a key, but no such key.
-    Unknown,
-}
-
-impl Row {
-    /// Every row; last the one that needs keys of another limit.
-    pub const ALL: [Self; 5] = [
-        Self::Allowed,
-        Self::Unknown,
-        Self::Malformed,
-        Self::Missing,
-        Self::Limited,
-    ];
-
-    /// The outcome of each of its requests.
-    pub fn outcome(self) -> Reason {
-        match self {
-            Self::Allowed => Reason::Allowed,
-            Self::Limited => Reason::HourlyLimit,
-            Self::Malformed => Reason::MalformedKey,
-            Self::Missing => Reason::MissingKey,
-            Self::Unknown => Reason::UnknownKey,
-        }
-    }
-
-    /// The hourly limit of every key: room for any run, or one unit, which is
-    /// used up beforehand.
-    pub fn hourly_limit(self) -> u32 {
-        match self {
-            Self::Limited => 1,
-            _ => 1_000_000_000,
-        }
-    }
-
-    /// Whether each of its requests counts as a failure of its address.
-    pub fn counts_failures(self) -> bool {
-        matches!(self, Self::Malformed | Self::Unknown)
-    }
-
-    /// The row of a name.
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|row| row.to_string() == name)
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allowed => "allowed",
-            Self::Limited => "limited",
-            Self::Malformed => "malformed",
-            Self::Missing => "missing",
-            Self::Unknown => "unknown",
-        })
-    }
-}
+use crate::row::{Draw, Row, State};
 
 /// One request: a cache line, so that a run reads requests in sequence and
 /// what it measures is the subject's own misses.
@@ -95,6 +27,15 @@ impl Drawn {
     /// Where the request comes from.
     pub fn client(&self) -> Ipv4Addr {
         self.client
+    }
+
+    /// A guess at a key.
+    pub fn guess(client: Ipv4Addr) -> Self {
+        Self {
+            key: [b'?'; form::KEY_LEN],
+            has_key: true,
+            client,
+        }
     }
 }
 
@@ -123,28 +64,52 @@ impl Keys {
         &self.keys
     }
 
-    /// Draws the requests of a row, lying in sequence in memory: keys drawn
-    /// uniformly, and as many addresses as keys, such that each comes equally often, in an
-    /// order shuffled anew each time.
+    /// Draws the requests of a row, lying in sequence in memory. They come from
+    /// as many addresses as there are keys, each equally often, in an order
+    /// shuffled anew each time; those of [`Row::Blocked`] from the blocked
+    /// addresses.
     #[must_use]
-    pub fn requests(&self, row: Row) -> Vec<Drawn> {
+    pub fn requests(&self, row: Row, draw: Draw) -> Vec<Drawn> {
+        self.requests_among(row, draw, 0..self.keys.len())
+    }
+
+    /// The same of a part of the keys, and as many addresses.
+    #[must_use]
+    pub fn requests_among(&self, row: Row, draw: Draw, part: Range<usize>) -> Vec<Drawn> {
+        self.requests_few(row, draw, part, MIN_REQUESTS)
+    }
+
+    /// The same, and fewer where the keys are few.
+    #[must_use]
+    pub fn requests_few(
+        &self,
+        row: Row,
+        draw: Draw,
+        part: Range<usize>,
+        least: usize,
+    ) -> Vec<Drawn> {
         let mut rng = Rng::with_seed(row as u64);
-        let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
-        let rounds = MIN_REQUESTS.div_ceil(order.len());
-        let mut requests = Vec::with_capacity(rounds * order.len());
+        let keys = &self.keys[part.clone()];
+        let mut clients: Vec<Ipv4Addr> = match row {
+            Row::Blocked => (0..State::Strict.blocked()).map(blocked).collect(),
+            _ => part.map(|number| client(number as u32)).collect(),
+        };
+        let picker = Picker::new(draw, keys.len());
+        let rounds = least.max(keys.len()).div_ceil(clients.len());
+        let mut requests = Vec::with_capacity(rounds * clients.len());
         for _ in 0..rounds {
-            rng.shuffle(&mut order);
-            for &number in &order {
-                let known = self.keys[rng.usize(..self.keys.len())];
+            rng.shuffle(&mut clients);
+            for &client in &clients {
+                let known = keys[picker.pick(&mut rng)];
                 let key = match row {
                     Row::Unknown => form::draw(&mut rng),
                     Row::Malformed => form::mistype(known, &mut rng),
-                    Row::Allowed | Row::Limited | Row::Missing => known,
+                    Row::Allowed | Row::Limited | Row::Missing | Row::Blocked => known,
                 };
                 requests.push(Drawn {
                     key,
                     has_key: row != Row::Missing,
-                    client: client(number),
+                    client,
                 });
             }
         }
@@ -152,9 +117,54 @@ impl Keys {
     }
 }
 
-/// The address of a number, in 10.0.0.0/8.
+/// Picks keys as often as a draw says.
+struct Picker {
+    count: usize,
+    /// For Zipf: the sum of 1/n up to each key.
+    sums: Vec<f64>,
+    draw: Draw,
+}
+
+impl Picker {
+    fn new(draw: Draw, count: usize) -> Self {
+        let mut sum = 0.0;
+        let mut up_to = |number: usize| {
+            sum += 1.0 / (number + 1) as f64;
+            sum
+        };
+        let sums = match draw {
+            Draw::Zipf => (0..count).map(&mut up_to).collect(),
+            Draw::Uniform | Draw::Hot => Vec::new(),
+        };
+        Self { count, sums, draw }
+    }
+
+    fn pick(&self, rng: &mut Rng) -> usize {
+        match self.draw {
+            Draw::Uniform => rng.usize(..self.count),
+            Draw::Hot => 0,
+            Draw::Zipf => {
+                let at = rng.f64() * self.sums[self.count - 1];
+                let found = self.sums.partition_point(|&sum| sum <= at);
+                found.min(self.count - 1)
+            }
+        }
+    }
+}
+
+/// The address of a client, in 10.0.0.0/8.
 fn client(number: u32) -> Ipv4Addr {
     Ipv4Addr::from((10 << 24) | number)
+}
+
+/// A blocked address, in 11.0.0.0/8.
+pub fn blocked(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from((11 << 24) | number)
+}
+
+/// An address that failed before and never asks again, in 12.0.0.0/8.
+pub fn other(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from((12 << 24) | number)
 }
 
 const _: () = assert!(size_of::<Drawn>() == 64);
@@ -163,25 +173,45 @@ const _: () = assert!(size_of::<Drawn>() == 64);
 mod tests {
     use super::*;
     use std::collections::HashMap;
+    use std::hash::Hash;
+
+    fn counts<T: Eq + Hash>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
+        let mut counts = HashMap::new();
+        for item in items {
+            *counts.entry(item).or_insert(0) += 1;
+        }
+        counts
+    }
 
     #[test]
     fn every_address_comes_equally_often() {
         let keys = Keys::draw(100);
-        let requests = keys.requests(Row::Allowed);
-        let mut counts = HashMap::new();
-        for request in &requests {
-            *counts.entry(request.client()).or_insert(0) += 1;
+        for draw in Draw::ALL {
+            let requests = keys.requests(Row::Allowed, draw);
+            let counts = counts(requests.iter().map(Drawn::client));
+            assert!(requests.len() >= MIN_REQUESTS);
+            assert_eq!(counts.len(), 100);
+            assert!(counts.values().all(|count| *count == requests.len() / 100));
         }
-        assert!(requests.len() >= MIN_REQUESTS);
-        assert_eq!(counts.len(), 100);
-        assert!(counts.values().all(|count| *count == requests.len() / 100));
+        let requests = keys.requests(Row::Blocked, Draw::Uniform);
+        assert_eq!(counts(requests.iter().map(Drawn::client)).len(), 10_000);
     }
 
     #[test]
-    fn a_row_is_found_by_its_name() {
-        for row in Row::ALL {
-            assert_eq!(Row::of(&row.to_string()), Some(row));
-        }
-        assert_eq!(Row::of("blake3"), None);
+    fn draws_differ_in_how_often_a_key_comes() {
+        let keys = Keys::draw(1000);
+        let most = |draw| {
+            let requests = keys.requests(Row::Allowed, draw);
+            let counts = counts(requests.iter().map(|drawn| drawn.key));
+            let first = counts[&keys.all()[0]] as f64 / requests.len() as f64;
+            (counts.len(), first)
+        };
+        let (keys_uniform, uniform) = most(Draw::Uniform);
+        let (keys_zipf, zipf) = most(Draw::Zipf);
+        assert_eq!((keys_uniform, keys_zipf), (1000, 1000));
+        assert_eq!(most(Draw::Hot), (1, 1.0));
+        assert!(uniform < 0.002, "{uniform}");
+        // The sum of 1/n up to 1,000 is 7.485.
+        assert!((zipf - 1.0 / 7.485).abs() < 0.01, "{zipf}");
     }
 }

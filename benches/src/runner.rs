@@ -3,73 +3,91 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{Clock, Hour};
+use engine::Hour;
 
-use crate::keys::{Drawn, Keys, Row};
-use crate::subject::{Subject, THRESHOLD};
+use crate::keys::{Drawn, Keys};
+use crate::row::{Row, State};
+use crate::subject::{Scene, Subject, Way};
 
 /// A subject and what was done to it. Set up when it is first run, and anew
 /// where a row needs another state than the one before left behind.
 pub struct Stage<'k, S> {
-    keys: &'k Keys,
-    /// The subject and the hourly limit of its keys.
-    subject: Option<(S, u32)>,
+    scene: Scene<'k>,
+    set_up: fn(&Scene<'_>) -> S,
+    subject: Option<S>,
     /// Failures that it may have counted.
     failures: u64,
 }
 
 impl<'k, S: Subject> Stage<'k, S> {
-    /// An empty stage for a subject that will hold the keys.
+    /// A stage for a subject that is not set up yet.
     #[must_use]
-    pub fn new(keys: &'k Keys) -> Self {
+    pub fn new(scene: Scene<'k>, set_up: fn(&Scene<'_>) -> S) -> Self {
         Self {
-            keys,
+            scene,
+            set_up,
             subject: None,
             failures: 0,
         }
     }
 
-    /// The subject in a state that the row can start from, and the decisions
-    /// that may be made before an address could be blocked.
-    fn ready(&mut self, row: Row) -> (&S, u64) {
+    /// The keys that its subject knows.
+    #[must_use]
+    pub fn keys(&self) -> &'k Keys {
+        self.scene.keys
+    }
+
+    /// The subject, ready for rows that count no failures.
+    pub fn subject(&mut self, state: State) -> &S {
+        self.ready(state, 0).0
+    }
+
+    /// The subject in a state, with room for failures, and how much: how many
+    /// may come before an address could be blocked.
+    fn ready(&mut self, state: State, failures: u64) -> (&S, u64) {
         // Each address comes once in so many requests, and twice in a round
         // that begins in the middle of another's.
-        let most = self.keys.all().len() as u64 * u64::from(THRESHOLD / 2);
-        let limit = row.hourly_limit();
-        let spent = row.counts_failures() && self.failures >= most;
-        let kept = self.subject.take().filter(|kept| kept.1 == limit && !spent);
-        if kept.is_none() {
-            self.failures = 0;
+        let most = self.keys().all().len() as u64 * u64::from(state.threshold() / 2);
+        if self.scene.state != state || failures > 0 && self.failures >= most {
+            // Before the next is made, for both may not fit into memory.
+            self.subject = None;
         }
-        let room = if row.counts_failures() {
-            most - self.failures
-        } else {
-            u64::MAX
-        };
-        let (subject, _) = self
+        if self.subject.is_none() {
+            self.failures = 0;
+            self.scene.state = state;
+        }
+        let leg = failures.min(most - self.failures.min(most));
+        self.failures += leg;
+        let subject = self
             .subject
-            .insert(kept.unwrap_or_else(|| (S::set_up(self.keys, limit), limit)));
-        (subject, room)
+            .get_or_insert_with(|| (self.set_up)(&self.scene));
+        (subject, leg)
+    }
+
+    fn hour(&self) -> Hour {
+        Hour::of(self.scene.clock.now())
     }
 }
 
 /// A row, under way through its requests.
-pub struct Runner {
+pub struct Runner<'r> {
     row: Row,
-    requests: Vec<Drawn>,
+    way: Way,
+    requests: &'r [Drawn],
     /// The next request.
     at: usize,
     /// The hour in which the budgets were used up.
     used_up: Option<Hour>,
 }
 
-impl Runner {
-    /// Draws the row's requests.
+impl<'r> Runner<'r> {
+    /// Goes through requests that were drawn for the row.
     #[must_use]
-    pub fn new(keys: &Keys, row: Row) -> Self {
+    pub fn new(row: Row, way: Way, requests: &'r [Drawn]) -> Self {
         Self {
             row,
-            requests: keys.requests(row),
+            way,
+            requests,
             at: 0,
             used_up: None,
         }
@@ -94,15 +112,14 @@ impl Runner {
         let mut left = decisions;
         let mut total = Duration::ZERO;
         while left > 0 {
-            let (subject, room) = stage.ready(self.row);
-            let leg = left.min(room);
-            self.use_up(subject);
+            let hour = stage.hour();
+            let failures = if self.row.counts_failures() { left } else { 0 };
+            let (subject, room) = stage.ready(self.row.state(), failures);
+            let leg = if failures > 0 { room } else { left };
+            self.use_up(subject, hour);
             let start = self.at;
             let (taken, as_expected) = self.measured_leg(subject, leg);
-            if self.row.counts_failures() {
-                stage.failures += leg;
-            }
-            if self.hour_turned() {
+            if self.row == Row::Limited && stage.hour() != hour {
                 // The budgets came back on the way: once more.
                 self.at = start;
                 continue;
@@ -133,9 +150,7 @@ impl Runner {
             let count = upcoming
                 .len()
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
-            for request in &upcoming[..count] {
-                as_expected += u64::from(subject.decide(request) == outcome);
-            }
+            as_expected += subject.decide_all(&upcoming[..count], outcome, self.way);
             left -= count as u64;
             self.at = (self.at + count) % self.requests.len();
         }
@@ -144,67 +159,83 @@ impl Runner {
 
     /// For the limited row: uses up every key's budget of this hour, unless
     /// that was done. A pass over the requests charges each key they name.
-    fn use_up<S: Subject>(&mut self, subject: &S) {
-        let hour = Hour::of(Clock::System.now());
+    fn use_up<S: Subject>(&mut self, subject: &S, hour: Hour) {
         if self.row == Row::Limited && self.used_up != Some(hour) {
-            for request in &self.requests {
+            for request in self.requests {
                 subject.decide(request);
             }
             self.used_up = Some(hour);
         }
-    }
-
-    /// Whether the hour turned since the budgets were used up.
-    fn hour_turned(&self) -> bool {
-        self.row == Row::Limited && self.used_up != Some(Hour::of(Clock::System.now()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::Peer;
-    use engine::{Engine, Reason};
+    use crate::form::Key;
+    use crate::kinds::{KINDS, WHOLE};
+    use crate::row::Draw;
+    use crate::subject;
+    use engine::Reason;
 
     const KEYS: usize = 64;
 
-    #[test]
-    fn both_subjects_answer_every_row_rightly() {
-        let keys = Keys::draw(KEYS);
-        let mut engine = Stage::<Engine>::new(&keys);
-        let mut peer = Stage::<Peer>::new(&keys);
+    fn every_row<S: Subject>(keys: &Keys, set_up: fn(&Scene<'_>) -> S, ways: &[Way]) {
+        let scene = Scene {
+            others: 10,
+            ..Scene::new(keys, State::Open)
+        };
+        let mut stage = Stage::new(scene, set_up);
         // More failures than block every address.
-        let most = KEYS as u64 * u64::from(THRESHOLD) + 1;
+        let most = KEYS as u64 * u64::from(State::Open.threshold()) + 1;
         // Twice over, for a row must not depend on the one before it.
         for row in [Row::ALL, Row::ALL].concat() {
-            let decisions = if row.counts_failures() { most } else { 1000 };
-            Runner::new(&keys, row).run(&mut engine, decisions);
-            Runner::new(&keys, row).run(&mut peer, decisions);
+            let requests = keys.requests(row, Draw::Uniform);
+            for &way in ways {
+                let decisions = if row.counts_failures() { most } else { 1000 };
+                Runner::new(row, way, &requests).run(&mut stage, decisions);
+            }
+        }
+    }
+
+    #[test]
+    fn the_engine_answers_every_row_rightly() {
+        let keys = Keys::draw(KEYS);
+        let ways = [Way::Lone, Way::AtTime, Way::Batch(7), Way::Batch(64)];
+        every_row(&keys, subject::engine, &ways);
+    }
+
+    #[test]
+    fn every_peer_answers_every_row_rightly() {
+        let keys = Keys::draw(KEYS);
+        for kind in KINDS.into_iter().step_by(5).chain([WHOLE]) {
+            every_row(&keys, kind.set_up, &[Way::Lone]);
         }
     }
 
     /// Fast, and wrong once in a while.
-    struct Careless(std::cell::Cell<u32>);
+    struct Careless(std::sync::atomic::AtomicU32);
 
     impl Subject for Careless {
-        fn set_up(_keys: &Keys, _hourly_limit: u32) -> Self {
-            Self(std::cell::Cell::new(0))
-        }
-
         fn decide(&self, _request: &Drawn) -> Reason {
-            self.0.set(self.0.get() + 1);
-            if self.0.get() == 500 {
+            // Relaxed: one thread counts alone.
+            if self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 500 {
                 Reason::MissingKey
             } else {
                 Reason::Allowed
             }
         }
+
+        fn change(&self, _key: &Key, _hourly_limit: u32) {}
     }
 
     #[test]
     #[should_panic(expected = "of 1000 requests of allowed")]
     fn one_wrong_answer_fails_the_run() {
         let keys = Keys::draw(KEYS);
-        Runner::new(&keys, Row::Allowed).run(&mut Stage::<Careless>::new(&keys), 1000);
+        let requests = keys.requests(Row::Allowed, Draw::Uniform);
+        let scene = Scene::new(&keys, State::Open);
+        let mut stage = Stage::new(scene, |_| Careless(0.into()));
+        Runner::new(Row::Allowed, Way::Lone, &requests).run(&mut stage, 1000);
     }
 }

@@ -3,83 +3,228 @@
 use std::hint::black_box;
 
 use engine::{
-    CidrList, Clock, Engine, FailureConfig, KeyPolicy, KeyRecord, Limit, Reason, Request,
+    CidrList, Clock, Decision, Engine, FailureConfig, KeyPolicy, KeyRecord, Limit, Reason, Request,
     SecretKey, ServerSecret,
 };
 
 use crate::form::Key;
-use crate::keys::{Drawn, Keys};
+use crate::keys::{self, Drawn, Keys};
+use crate::row::State;
 
-/// The server secret of both subjects.
+/// The server secret of all subjects.
 pub const SECRET: [u8; 32] = [0x5A; 32];
-/// Failures within the window that block an address: the most there is, so
-/// that a run may make many before it has to forget them.
-pub const THRESHOLD: u32 = 4094;
-/// The window, and the length of a block, in seconds.
+/// The window in seconds.
 pub const WINDOW_S: u32 = 300;
+/// How long an address stays blocked, in seconds: longer than any run.
+pub const BLOCK_S: u32 = 86_400;
 /// Every key expires; in how many seconds from its making.
-pub const LIFE_S: u64 = 86_400;
+pub const LIFE_S: u64 = 1_000_000_000;
+/// Addresses that failed before, besides the clients.
+pub const OTHERS: u32 = 1_000_000;
 
-/// Something that decides.
-pub trait Subject {
-    /// Sets it up with the keys, each with this hourly limit and without any
-    /// failures.
-    ///
-    /// # Panics
-    ///
-    /// Where the system gives too little memory.
-    fn set_up(keys: &Keys, hourly_limit: u32) -> Self;
-
-    /// Decides about one request at the present time.
-    fn decide(&self, request: &Drawn) -> Reason;
+/// What a subject is set up with.
+#[derive(Clone)]
+pub struct Scene<'k> {
+    /// The keys that it knows.
+    pub keys: &'k Keys,
+    /// What it is like.
+    pub state: State,
+    /// Addresses that failed once, and of which no request comes.
+    pub others: u32,
+    /// Where it reads the time.
+    pub clock: Clock,
 }
 
-impl Subject for Engine {
-    fn set_up(keys: &Keys, hourly_limit: u32) -> Self {
-        let count = keys.all().len() as u32;
-        let engine = Engine::builder(ServerSecret::from_bytes(SECRET))
-            .max_keys(count)
-            .failures(FailureConfig {
-                threshold: THRESHOLD,
-                window_s: WINDOW_S,
-                block_s: WINDOW_S,
-                exempt: CidrList::default(),
-                // Every address has room: what is measured is counting, not
-                // making room.
-                max_addresses: 2 * count,
-            })
-            .build()
-            .expect("memory for the tables");
-        engine
-            .insert_keys(records(&engine, keys, hourly_limit))
-            .expect("keys drawn at random differ");
-        engine
+impl<'k> Scene<'k> {
+    /// The keys, a million addresses that failed, and the system's clock.
+    #[must_use]
+    pub fn new(keys: &'k Keys, state: State) -> Self {
+        Self {
+            keys,
+            state,
+            others: OTHERS,
+            clock: Clock::System,
+        }
     }
 
-    fn decide(&self, request: &Drawn) -> Reason {
-        let mut asked = Request::new(request.client());
-        if let Some(key) = request.key() {
-            asked = asked.api_key(key);
-        }
-        let decision = Engine::decide(self, &asked);
-        // The whole decision has to be made, not only its reason.
-        black_box(&decision);
-        decision.reason()
+    /// Addresses that the engine's table, which never grows, has room for: a
+    /// million, and more where each client may fail, for what is measured is
+    /// counting, not making room.
+    fn max_addresses(&self) -> u32 {
+        (2 * self.keys.all().len() as u32).clamp(OTHERS, 2 * OTHERS)
     }
+
+    /// Lets the other addresses fail, and blocks those that shall be.
+    pub(crate) fn prepare<S: Subject + ?Sized>(&self, subject: &S) {
+        let others = (0..self.others).map(|number| (keys::other(number), 1));
+        let threshold = self.state.threshold();
+        let blocked = (0..self.state.blocked()).map(|number| (keys::blocked(number), threshold));
+        for (client, failures) in others.chain(blocked) {
+            for _ in 0..failures {
+                subject.decide(&Drawn::guess(client));
+            }
+        }
+    }
+}
+
+/// Something that decides.
+pub trait Subject: Send + Sync {
+    /// Decides about one request at the present time.
+    fn decide(&self, request: &Drawn) -> Reason;
+
+    /// Decides about all of them, asked in some way if it knows more than one;
+    /// how many have the outcome.
+    fn decide_all(&self, requests: &[Drawn], outcome: Reason, _way: Way) -> u64 {
+        count(requests, outcome, |request| self.decide(request))
+    }
+
+    /// Changes the policy of a key that it knows: a limit of so much.
+    fn change(&self, key: &Key, hourly_limit: u32);
+}
+
+impl Subject for Box<dyn Subject> {
+    fn decide(&self, request: &Drawn) -> Reason {
+        (**self).decide(request)
+    }
+
+    // The loop is the subject's own, so that only its start is indirect.
+    fn decide_all(&self, requests: &[Drawn], outcome: Reason, way: Way) -> u64 {
+        (**self).decide_all(requests, outcome, way)
+    }
+
+    fn change(&self, key: &Key, hourly_limit: u32) {
+        (**self).change(key, hourly_limit);
+    }
+}
+
+/// How the engine is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// One request after the other, the time read for each.
+    Lone,
+    /// One request after the other, the time read once.
+    AtTime,
+    /// So many requests at once.
+    Batch(usize),
+}
+
+/// Sets up the engine.
+///
+/// # Panics
+///
+/// Where the system gives too little memory.
+pub fn engine(scene: &Scene<'_>) -> Engine {
+    let engine = Engine::builder(ServerSecret::from_bytes(SECRET))
+        .max_keys(scene.keys.all().len() as u32)
+        .clock(scene.clock.clone())
+        .failures(FailureConfig {
+            threshold: scene.state.threshold(),
+            window_s: WINDOW_S,
+            block_s: BLOCK_S,
+            exempt: CidrList::default(),
+            max_addresses: scene.max_addresses(),
+        })
+        .build()
+        .expect("memory for the tables");
+    engine
+        .insert_keys(records(&engine, scene))
+        .expect("keys drawn at random differ");
+    scene.prepare(&engine);
+    engine
 }
 
 /// The keys as records.
-fn records(engine: &Engine, keys: &Keys, hourly_limit: u32) -> Vec<KeyRecord> {
+fn records(engine: &Engine, scene: &Scene<'_>) -> Vec<KeyRecord> {
     let mut policy = KeyPolicy::new("bench".parse().expect("a good name"));
-    policy.hourly_limit = Limit::try_from(u64::from(hourly_limit)).ok();
-    policy.expires_at = Some(Clock::System.now() + LIFE_S);
-    let record = |key: &Key| {
-        let text = std::str::from_utf8(key).expect("keys are ASCII");
-        KeyRecord {
-            id: text.parse::<SecretKey>().expect("keys have the form").id(),
-            digest: engine.secret().digest_key(key),
-            policy: policy.clone(),
-        }
+    policy.hourly_limit = limit(scene.state.hourly_limit());
+    policy.expires_at = Some(scene.clock.now() + LIFE_S);
+    let record = |key: &Key| KeyRecord {
+        id: parsed(key).id(),
+        digest: engine.secret().digest_key(key),
+        policy: policy.clone(),
     };
-    keys.all().iter().map(record).collect()
+    scene.keys.all().iter().map(record).collect()
+}
+
+fn limit(units: u32) -> Option<Limit> {
+    Limit::try_from(u64::from(units)).ok()
+}
+
+/// A key as the engine reads it.
+///
+/// # Panics
+///
+/// Where it has not the form.
+pub fn parsed(key: &Key) -> SecretKey {
+    let text = std::str::from_utf8(key).expect("keys are ASCII");
+    text.parse().expect("keys have the form")
+}
+
+/// A drawn request as an adapter would hand it over.
+#[inline]
+pub fn request(drawn: &Drawn) -> Request<'_> {
+    let request = Request::new(drawn.client());
+    match drawn.key() {
+        Some(key) => request.api_key(key),
+        None => request,
+    }
+}
+
+impl Subject for Engine {
+    #[inline]
+    fn decide(&self, drawn: &Drawn) -> Reason {
+        seen(&Self::decide(self, &request(drawn)))
+    }
+
+    fn decide_all(&self, requests: &[Drawn], outcome: Reason, way: Way) -> u64 {
+        match way {
+            Way::Lone => count(requests, outcome, |drawn| Subject::decide(self, drawn)),
+            Way::AtTime => {
+                let now = self.clock().now();
+                count(requests, outcome, |drawn| {
+                    seen(&self.decide_at(&request(drawn), now))
+                })
+            }
+            Way::Batch(size) => decide_batches(self, requests, outcome, size),
+        }
+    }
+
+    fn change(&self, key: &Key, hourly_limit: u32) {
+        self.update_key(parsed(key).id(), |policy| {
+            policy.hourly_limit = limit(hourly_limit);
+        })
+        .expect("the key is known");
+    }
+}
+
+/// The reason of a decision, all of which has to be made.
+#[inline]
+fn seen(decision: &Decision) -> Reason {
+    black_box(decision);
+    decision.reason()
+}
+
+#[inline]
+fn count(requests: &[Drawn], outcome: Reason, decide: impl Fn(&Drawn) -> Reason) -> u64 {
+    let mut as_expected = 0;
+    for request in requests {
+        as_expected += u64::from(decide(request) == outcome);
+    }
+    as_expected
+}
+
+fn decide_batches(engine: &Engine, drawn: &[Drawn], outcome: Reason, size: usize) -> u64 {
+    let mut requests: Vec<Request<'_>> = Vec::with_capacity(size);
+    let mut decisions = vec![Decision::default(); size];
+    let mut as_expected = 0;
+    for drawn in drawn.chunks(size) {
+        requests.clear();
+        requests.extend(drawn.iter().map(request));
+        let decisions = &mut decisions[..drawn.len()];
+        engine.decide_batch(&requests, decisions);
+        for decision in decisions {
+            as_expected += u64::from(seen(decision) == outcome);
+        }
+    }
+    as_expected
 }

@@ -4,6 +4,7 @@
 use crate::shell::Failure;
 
 /// Arguments not yet taken, in order.
+#[derive(Default)]
 pub(crate) struct Args(Vec<String>);
 
 impl Args {

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::shell::{Failure, Program};
-use crate::{checks, concurrency, fuzz, instructions};
+use crate::{bench, checks, concurrency, fuzz, instructions};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -47,7 +47,7 @@ const PHASES: [Phase; 11] = [
     phase("deny", checks::deny),
     phase("model", concurrency::model),
     phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)),
-    phase("benches", benches),
+    phase("benches", bench::quick),
     phase("instructions", || instructions::run(false)),
     nightly_phase("miri", concurrency::quick_miri),
     nightly_phase("tsan", concurrency::tsan),
@@ -85,9 +85,4 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// The examples build; with the tests' profile, whose dependencies are there.
 fn examples() -> Result<(), Failure> {
     Program::cargo("build --workspace --examples --profile test").run()
-}
-
-/// The benchmarks build; times are taken at a desk, not on a shared machine.
-fn benches() -> Result<(), Failure> {
-    Program::cargo("bench --package tokenkit-benches --no-run").run()
 }

@@ -10,7 +10,7 @@
 //! }
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub(crate) struct Figure {
     pub(crate) value: f64,
     /// Of what: `ns`, `us`, `s`, `bytes`, `ratio`.
     pub(crate) unit: String,
+    /// What it was that was measured, where the name does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) what: String,
 }
 
 /// What one part measured.
@@ -46,6 +49,7 @@ impl Figures {
             name: name.into(),
             value,
             unit: unit.into(),
+            what: String::new(),
         });
     }
 
@@ -56,24 +60,47 @@ impl Figures {
 
     /// The number of that name.
     pub(crate) fn value(&self, name: &str) -> Option<f64> {
-        let found = self.figures.iter().find(|figure| figure.name == name)?;
-        Some(found.value)
+        Some(self.figure(name)?.value)
+    }
+
+    /// The figure of that name.
+    pub(crate) fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+
+    /// Takes in others: their figures in place of those of the same names,
+    /// which may stand more than once; all their notes if there are any.
+    pub(crate) fn merge(&mut self, other: Self) {
+        let stale = |figure: &Figure| other.figure(&figure.name).is_some();
+        self.figures.retain(|figure| !stale(figure));
+        self.figures.extend(other.figures);
+        if !other.notes.is_empty() {
+            self.notes = other.notes;
+        }
     }
 
     /// Keeps them as those of a part, in place of earlier ones.
     pub(crate) fn write(&self, part: &str) -> Result<(), Failure> {
-        let file = file(part);
+        self.write_file(&file(part))
+    }
+
+    /// Writes them to a file.
+    pub(crate) fn write_file(&self, file: &Path) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from);
         let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
         folder
-            .and_then(|()| std::fs::write(&file, text? + "\n"))
+            .and_then(|()| std::fs::write(file, text? + "\n"))
             .map_err(|error| Failure::found(format!("cannot write {}: {error}", file.display())))
     }
 
     /// Those that a part measured last; none where it never did.
     pub(crate) fn read(part: &str) -> Result<Self, Failure> {
-        let file = file(part);
-        let text = match std::fs::read_to_string(&file) {
+        Self::read_file(&file(part))
+    }
+
+    /// Those of a file; none where it is not there.
+    pub(crate) fn read_file(file: &Path) -> Result<Self, Failure> {
+        let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self::default());
@@ -109,6 +136,12 @@ mod tests {
         assert_eq!(read, kept);
         assert_eq!(read.value("forward_auth/tokenkit"), Some(10.25));
         assert_eq!(read.value("forward_auth"), None);
+        let mut newer = Figures::default();
+        newer.add("forward_auth/tokenkit", 9.0, "us");
+        let mut merged = read.clone();
+        merged.merge(newer);
+        assert_eq!(merged.value("forward_auth/tokenkit"), Some(9.0));
+        assert_eq!((merged.figures.len(), merged.notes), (1, kept.notes));
         std::fs::write(file(&part), "{}").unwrap();
         let told = Figures::read(&part).unwrap_err().to_string();
         std::fs::remove_file(file(&part)).unwrap();

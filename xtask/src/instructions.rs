@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::figures::Figures;
+use crate::profile;
 use crate::shell::{Failure, Program, root, target};
 
 /// The stored counts.
@@ -32,11 +34,7 @@ type Counts = BTreeMap<String, f64>;
 ///
 /// Where a row costs over 3 % more than its baseline, is new, or is gone.
 pub(crate) fn run(save: bool) -> Result<(), Failure> {
-    let binary = counting_program()?;
-    let mut counts = Counts::new();
-    for row in Program::new(&binary).output()?.lines() {
-        counts.insert(row.to_owned(), per_decision(&binary, row)?);
-    }
+    let counts = counted(&counting_program()?)?;
     let path = root().join(BASELINE);
     if save {
         print_table(&counts, &Counts::new());
@@ -48,6 +46,51 @@ pub(crate) fn run(save: bool) -> Result<(), Failure> {
     let baseline = read(&path)?;
     print_table(&counts, &baseline);
     compare(&counts, &baseline)
+}
+
+/// Counts every row, and where its instructions go: figures named
+/// `instructions/ROW` and `profile/ROW/PART`.
+pub(crate) fn measure() -> Result<Figures, Failure> {
+    measure_of(&counting_program()?)
+}
+
+fn measure_of(binary: &str) -> Result<Figures, Failure> {
+    let mut figures = Figures::default();
+    for (row, count) in counted(binary)? {
+        // A tenth is the last digit that means anything.
+        let rounded = |count: f64| (count * 10.0).round() / 10.0;
+        figures.add(
+            format!("instructions/{row}"),
+            rounded(count),
+            "instructions",
+        );
+        for (part, count) in profile::of_row(binary, &row, DECISIONS)? {
+            let name = format!("profile/{row}/{}", part.name());
+            figures.add(name, rounded(count), "instructions");
+        }
+    }
+    Ok(figures)
+}
+
+/// Where the counts lie that the report shows as those of before.
+pub(crate) const BEFORE: &str = "benches/before.json";
+
+/// Counts a program that was built with the engine of an earlier commit.
+pub(crate) fn keep_before(binary: &str, commit: &str) -> Result<(), Failure> {
+    let mut figures = measure_of(binary)?;
+    figures.note(format!(
+        "Before: `cargo xtask profile --before`, the same counting program built with the engine of commit {commit}."
+    ));
+    figures.write_file(&root().join(BEFORE))
+}
+
+/// The instructions of every row.
+fn counted(binary: &str) -> Result<Counts, Failure> {
+    let mut counts = Counts::new();
+    for row in Program::new(binary).output()?.lines() {
+        counts.insert(row.to_owned(), per_decision(binary, row)?);
+    }
+    Ok(counts)
 }
 
 /// Builds the program whose instructions are counted; where it lies.

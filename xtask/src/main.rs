@@ -14,7 +14,6 @@ mod checks;
 mod ci;
 mod concurrency;
 mod e2e;
-#[allow(dead_code, reason = "parts write figures, the report reads them")]
 mod figures;
 mod fuzz;
 mod instructions;
@@ -38,14 +37,28 @@ cargo xtask COMMAND
   tsan                        the same under ThreadSanitizer (nightly with rust-src)
   fuzz [--seconds N] [--seed N] [TARGET]
                               every fuzz target, or one, for N seconds each (60)
-  bench [FILTER]              the benchmarks, then a table of ratios to the peer
+  bench [--quick] [FILTER]    the benchmarks, all or those named so, and benches/REPORT.md;
+                              --quick only checks that they run and answer rightly
+  bench --report              benches/REPORT.md again, from what was measured last
   bench e2e [--quick] [--rounds N] [--seconds N]
                               tokenkit serve beside HAProxy and nginx
   instructions [--save]       instructions per decision, against benches/instructions.toml
   profile [FILTER]            where the instructions of a decision go
+  profile --before PROGRAM COMMIT
+                              counts another build of benches' program `instructions`, with the
+                              engine of that commit, for benches/REPORT.md to show as before
   deny                        licences, bans and sources of the dependencies
   ci                          all that continuous integration runs, in its order
 ";
+
+/// `profile --before`: its two words.
+fn before(args: &mut Args) -> Result<(), Failure> {
+    let words = args.next_word().zip(args.next_word());
+    let (program, commit) =
+        words.ok_or_else(|| Failure::usage("--before wants a program and a commit"))?;
+    args.none()?;
+    instructions::keep_before(&program, &commit)
+}
 
 fn main() -> ExitCode {
     let mut args = Args::from_env();
@@ -66,14 +79,12 @@ fn main() -> ExitCode {
             args.none()?;
             fuzz::run(seconds.unwrap_or(60), seed, target.as_deref())
         }),
-        Some("bench") => match args.flag("e2e") {
-            true => e2e::run(args),
-            false => bench::run(args.rest()),
-        },
+        Some("bench") => bench::run(args),
         Some("instructions") => {
             let save = args.flag("--save");
             args.none().and_then(|()| instructions::run(save))
         }
+        Some("profile") if args.flag("--before") => before(&mut args),
         Some("profile") => {
             let filter = args.next_word();
             args.none().and_then(|()| profile::run(filter.as_deref()))

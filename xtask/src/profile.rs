@@ -78,10 +78,11 @@ impl Part {
 
 /// The parts of source files and functions, the first that fits; `None` for
 /// what serves several, where whoever it was inlined into decides.
-const PLACES: [(&str, Option<Part>); 17] = [
+const PLACES: [(&str, Option<Part>); 18] = [
     ("blake3", Some(Part::Hash)),
     ("engine/src/key/digest", Some(Part::Hash)),
     ("engine/src/key/wide", Some(Part::Hash)),
+    ("engine/src/key/block", Some(Part::Hash)),
     ("engine/src/key/", Some(Part::Form)),
     ("crc32fast", Some(Part::Form)),
     ("engine/src/keyring/", Some(Part::Keyring)),

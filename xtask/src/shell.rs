@@ -1,7 +1,9 @@
 //! Running other programs: each is shown before it runs, and its exit code is
 //! passed on.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -82,6 +84,9 @@ impl std::error::Error for Failure {
         }
     }
 }
+
+/// Lines of a program that are shown once it has failed.
+const SHOWN_LINES: usize = 40;
 
 /// A program about to run in the workspace's root.
 pub(crate) struct Program {
@@ -179,6 +184,46 @@ impl Program {
         }
     }
 
+    /// Shows it, runs it, and hands over each line that it prints, as it comes.
+    /// Where it fails, its last lines are shown.
+    pub(crate) fn each_line(mut self, told: &mut dyn FnMut(&str)) -> Result<(), Failure> {
+        eprintln!("+ {}", self.line);
+        let line = self.line;
+        let not_started = |cause| Failure::NotStarted {
+            line: line.clone(),
+            cause,
+        };
+        let (reader, writer) = std::io::pipe().map_err(not_started)?;
+        let errors = writer.try_clone().map_err(not_started)?;
+        self.command
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(errors);
+        let mut child = self.command.spawn().map_err(not_started)?;
+        // It holds the writing ends, without which the reading would not end.
+        drop(self.command);
+        let mut last = VecDeque::new();
+        for text in BufReader::new(reader).lines() {
+            let text = text.map_err(not_started)?;
+            told(&text);
+            last.push_back(text);
+            if last.len() > SHOWN_LINES {
+                last.pop_front();
+            }
+        }
+        let status = child.wait().map_err(not_started)?;
+        if status.success() {
+            return Ok(());
+        }
+        for text in last {
+            eprintln!("{text}");
+        }
+        Err(Failure::Program {
+            line,
+            code: status.code(),
+        })
+    }
+
     /// Whether it can be run and succeeds. Shows nothing.
     pub(crate) fn succeeds(mut self) -> bool {
         let status = self
@@ -232,6 +277,23 @@ mod tests {
             "{failure}"
         );
         assert_eq!(failure.exit_code(), ExitCode::from(7));
+    }
+
+    #[test]
+    fn lines_come_from_both_outputs() {
+        let mut lines = Vec::new();
+        let shell = |script: &str| Program::new("sh").arg("-c").arg(script);
+        let mut told = |line: &str| lines.push(line.to_owned());
+        shell("echo out; echo err >&2")
+            .each_line(&mut told)
+            .unwrap();
+        let failed = shell("echo last; exit 3").each_line(&mut told);
+        assert!(
+            matches!(failed, Err(Failure::Program { code: Some(3), .. })),
+            "{failed:?}"
+        );
+        lines.sort();
+        assert_eq!(lines, ["err", "last", "out"]);
     }
 
     #[test]

@@ -9,24 +9,31 @@ use std::error::Error;
 use std::hint::black_box;
 use std::io::Write as _;
 
-use engine::Engine;
+use engine::Clock;
 use tokenkit_benches::form::Key;
-use tokenkit_benches::keys::{Keys, Row};
+use tokenkit_benches::keys::Keys;
+use tokenkit_benches::row::{Draw, Row, State};
 use tokenkit_benches::runner::{Runner, Stage};
-use tokenkit_benches::subject::SECRET;
+use tokenkit_benches::subject::{self, SECRET, Scene, Way};
 
 /// The row that is only a key's hash: below it no decision can go.
 const HASH: &str = "blake3";
+/// The row of allowed requests, asked about 64 at once.
+const BATCH: (&str, usize) = ("batch64", 64);
 
-/// As many keys as the smaller size of the benchmarks.
+/// As many keys as the smallest size of the benchmarks.
 const KEYS: usize = 10_000;
+
+/// The time at which all is decided, for what is counted must not depend on
+/// the time of day.
+const NOW: u64 = 1_790_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.as_slice() {
         [] => {
             let mut out = std::io::stdout().lock();
-            writeln!(out, "{HASH}")?;
+            writeln!(out, "{HASH}\n{}", BATCH.0)?;
             for row in Row::ALL {
                 writeln!(out, "{row}")?;
             }
@@ -43,8 +50,19 @@ fn run(name: &str, decisions: u64) -> Result<(), Box<dyn Error>> {
         measured_leg(keys.all(), usize::try_from(decisions)?);
         return Ok(());
     }
-    let row = Row::of(name).ok_or_else(|| format!("there is no row {name:?}"))?;
-    Runner::new(&keys, row).run(&mut Stage::<Engine>::new(&keys), decisions);
+    let (row, way) = match Row::of(name) {
+        Some(row) => (row, Way::Lone),
+        None if name == BATCH.0 => (Row::Allowed, Way::Batch(BATCH.1)),
+        None => return Err(format!("there is no row {name:?}").into()),
+    };
+    let scene = Scene {
+        // They cost time while it is set up, and change no count.
+        others: 0,
+        clock: Clock::manual(NOW),
+        ..Scene::new(&keys, State::Open)
+    };
+    let requests = keys.requests(row, Draw::Uniform);
+    Runner::new(row, way, &requests).run(&mut Stage::new(scene, subject::engine), decisions);
     Ok(())
 }
 

@@ -1,0 +1,95 @@
+//! What numbers hold for: machine, compiler, commit and command.
+
+use crate::figures::Figures;
+use crate::shell::Program;
+
+/// The part that holds it.
+pub(crate) const PART: &str = "origin";
+
+/// That of numbers that were just measured.
+pub(crate) fn of_now(filter: Option<&str>) -> Figures {
+    let mut origin = Figures::default();
+    origin.note(format!("Machine: {}.", machine()));
+    origin.note(format!(
+        "System: {}.",
+        first_line(Program::new("uname").words("-sr"))
+    ));
+    let compiler = first_line(Program::new("rustc").arg("--version"));
+    origin.note(format!(
+        "Compiler: {compiler}, profile `bench` (fat LTO, one codegen unit)."
+    ));
+    let commit = first_line(Program::new("git").words("describe --always --dirty --abbrev=12"));
+    origin.note(format!("Commit: {commit}."));
+    let filter = filter
+        .map(|filter| format!(" {filter}"))
+        .unwrap_or_default();
+    origin.note(format!("Command: `cargo xtask bench{filter}`."));
+    origin
+}
+
+/// Processor, cores, caches and memory.
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let cpu = field(&cpu, "model name").unwrap_or(std::env::consts::ARCH);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut text = format!("{cpu}, {cores} processors");
+    let siblings = read("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list");
+    if siblings.trim().contains([',', '-']) {
+        text += ", two and two sharing a core";
+    } else if !siblings.trim().is_empty() {
+        text += ", each a core of its own";
+    }
+    for index in 0..4 {
+        let cache = |what: &str| {
+            let file = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{what}");
+            read(&file).trim().to_owned()
+        };
+        if !cache("size").is_empty() && cache("type") != "Instruction" {
+            text += &format!(", L{} {}", cache("level"), cache("size"));
+        }
+    }
+    let memory = read("/proc/meminfo");
+    let kib = field(&memory, "MemTotal").and_then(|text| text.split(' ').next()?.parse().ok());
+    if let Some(kib) = kib {
+        let kib: f64 = kib;
+        text += &format!(", {:.0} GiB", kib / f64::from(1 << 20));
+    }
+    text
+}
+
+/// The value of a line `name : value`.
+fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim())
+}
+
+fn first_line(program: Program) -> String {
+    let text = program.output().unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_numbers_is_named() {
+        let notes = of_now(Some("batch")).notes.join("\n");
+        for expected in [
+            "Machine: ",
+            "Compiler: rustc ",
+            "Commit: ",
+            "`cargo xtask bench batch`",
+        ] {
+            assert!(notes.contains(expected), "{notes}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found() {
+        let text = "vendor: x\nmodel name\t: Quick 3000\nother: y\n";
+        assert_eq!(field(text, "model name"), Some("Quick 3000"));
+        assert_eq!(field(text, "MemTotal"), None);
+    }
+}
