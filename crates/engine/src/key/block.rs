@@ -4,9 +4,7 @@
 //! once, with the flags of a root that is its only chunk's only block. In plain
 //! words of the processor and not in its vectors: a round's steps depend on
 //! each other, and where a vector instruction takes longer than a plain one
-//! they wait for it. Measured on a processor of that kind (AMD's fifth
-//! generation of Zen), a key takes 46 ns here and 81 in the `blake3` crate's
-//! hand-written AVX-512.
+//! they wait for it. What that is worth is told in `docs/adr/0007-our-own-block.md`.
 
 /// Bytes of a block: the longest message that is hashed here.
 pub(super) const BLOCK_LEN: usize = 64;

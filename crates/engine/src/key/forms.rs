@@ -86,7 +86,7 @@ impl<'k> Formed<'k> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::SecretKey;
+    use super::super::{CHECK_LEN, SecretKey, base62};
     use super::*;
 
     const KEY: &[u8] = b"tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
@@ -125,6 +125,40 @@ mod tests {
         assert!(!is_formed(&[KEY, b"0"].concat()));
         assert!(!is_formed(&[b'a'; 65]));
         assert!(!is_formed(&[b'a'; 10_000]));
+    }
+
+    /// A text that ends as a key does: digits, and the check of the whole.
+    fn ended(head: &[u8]) -> Vec<u8> {
+        let mut text = [head, &[b'7'; TAIL_LEN - CHECK_LEN]].concat();
+        let mut check = [0; CHECK_LEN];
+        base62::encode(u64::from(tail::check_of(&text)), &mut check);
+        text.extend(check);
+        text
+    }
+
+    #[test]
+    fn before_the_tail_stands_a_prefix_to_the_byte() {
+        for prefix in ["a", "tk_live", "abcdefghijklmno"] {
+            let prefixes = Prefixes::new([prefix.parse().unwrap()]).unwrap();
+            let forms = Forms::of(&prefixes);
+            let is_taken = |head: &[u8]| forms.take(&ended(head)).is_some();
+            let head = [prefix, "_"].concat().into_bytes();
+            assert!(is_taken(&head));
+            for at in 0..head.len() {
+                for byte in (0..=255).step_by(if cfg!(miri) { 51 } else { 1 }) {
+                    let mut other = head.clone();
+                    other[at] = byte;
+                    assert_eq!(is_taken(&other), other == head, "{at}: {byte}");
+                    other.insert(at, head[at]);
+                    assert!(!is_taken(&other), "{at}: {byte} too many");
+                }
+                assert!(!is_taken(&head[at + 1..]) && !is_taken(&head[..at]));
+            }
+            for more in [&b"\0"[..], b"_", b"a", b"7"] {
+                assert!(!is_taken(&[&head, more].concat()));
+                assert!(!is_taken(&[more, &head].concat()));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading what stands behind a key's prefix: 48 characters, of which the last
 //! six are the check of all before them.
 
-use super::{CHECK_LEN, ID_LEN, KeyId, SECRET_LEN, TAIL_LEN, base62};
+use super::{ID_LEN, KeyId, SECRET_LEN, TAIL_LEN, base62};
 
 /// A key's last 48 bytes.
 pub(super) type Tail = [u8; TAIL_LEN];
@@ -63,7 +63,8 @@ fn plain(tail: &Tail, head_check: u32) -> Option<KeyId> {
 mod vectors {
     use std::arch::x86_64::*;
 
-    use super::{CHECK_LEN, COVERED_LEN, ID_LEN, KeyId, Tail};
+    use super::{COVERED_LEN, ID_LEN, KeyId, Tail};
+    use crate::key::CHECK_LEN;
 
     const _: () = assert!(ID_LEN == 10 && CHECK_LEN == 6 && COVERED_LEN == 42);
 
@@ -222,6 +223,7 @@ mod vectors {
 
     #[cfg(all(test, not(loom)))]
     mod tests {
+        use super::super::TAIL_LEN;
         use super::*;
 
         #[test]
@@ -230,6 +232,38 @@ mod vectors {
             assert_eq!(BY_64, 0x1_63CD_6124);
             assert_eq!(QUOTIENT, 0x1_F701_1641);
             assert_eq!(DIVISOR, 0x1_DB71_0641);
+        }
+
+        #[target_feature(enable = "sse4.1,pclmulqdq")]
+        fn sum_here(tail: &Tail, head_check: u32) -> u32 {
+            sum(tail, load(tail.as_chunks().0[0]), head_check)
+        }
+
+        /// Both sums are affine over the bits that they are of: shifts, masks
+        /// and products with constants. So what agrees for no bit set, and for
+        /// each alone, agrees for all.
+        #[test]
+        fn the_sum_is_that_of_crc32_for_every_bit() {
+            if Available::here().is_none() {
+                return;
+            }
+            let check = |tail: &Tail, head_check| {
+                let mut plain = crc32fast::Hasher::new_with_initial(head_check);
+                plain.update(&tail[..COVERED_LEN]);
+                // SAFETY: there is an `Available`.
+                let sum = unsafe { sum_here(tail, head_check) };
+                assert_eq!(sum, plain.finalize(), "{tail:?} {head_check:#x}");
+            };
+            check(&[0; TAIL_LEN], 0);
+            for bit in 0..32 {
+                check(&[0; TAIL_LEN], 1 << bit);
+            }
+            // Those of the check itself too: they must not be summed up.
+            for bit in 0..8 * TAIL_LEN {
+                let mut tail = [0; TAIL_LEN];
+                tail[bit / 8] = 1 << (bit % 8);
+                check(&tail, 0);
+            }
         }
     }
 }
@@ -250,9 +284,54 @@ mod tests {
         tail
     }
 
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
     fn digit() -> impl Strategy<Value = u8> {
-        let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        (0..62_usize).prop_map(|at| digits[at])
+        (0..DIGITS.len()).prop_map(|at| DIGITS[at])
+    }
+
+    /// What every reader that is here makes of a tail.
+    fn read(tail: &Tail, head: &[u8]) -> Option<KeyId> {
+        let id = plain(tail, check_of(head));
+        assert_eq!(Reader::best().read(tail, check_of(head)), id, "{tail:?}");
+        id
+    }
+
+    /// Every byte value, or some, where Miri would take minutes for them all.
+    fn bytes() -> impl Iterator<Item = u8> {
+        (0..=255).step_by(if cfg!(miri) { 29 } else { 1 })
+    }
+
+    #[test]
+    fn a_digit_and_nothing_else_is_taken_in_every_place() {
+        for at in 0..COVERED_LEN {
+            for byte in bytes() {
+                let mut covered = *b"Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW";
+                covered[at] = byte;
+                // The check is right: only what the byte is decides.
+                let id = read(&tail(covered, b"tk_"), b"tk_");
+                let expected = base62::decode(&covered[..ID_LEN]).map(KeyId);
+                let expected = expected.filter(|_| DIGITS.contains(&byte));
+                assert_eq!(id, expected, "{at}: {byte}");
+            }
+        }
+    }
+
+    /// With every digit in every place of the check, for bytes that are none
+    /// count as some digit in the vectors' sum.
+    #[test]
+    fn the_check_and_nothing_else_is_taken_in_every_place() {
+        for digit in DIGITS.iter().step_by(if cfg!(miri) { 20 } else { 1 }) {
+            let right = tail([*digit; COVERED_LEN], b"tk_");
+            for at in COVERED_LEN..TAIL_LEN {
+                for byte in bytes() {
+                    let mut tail = right;
+                    tail[at] = byte;
+                    let taken = read(&tail, b"tk_").is_some();
+                    assert_eq!(taken, byte == right[at], "{digit} {at}: {byte}");
+                }
+            }
+        }
     }
 
     proptest! {

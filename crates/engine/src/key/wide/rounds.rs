@@ -1,7 +1,7 @@
 //! What both widths share: the rounds, over whatever a lane's word is.
 
-/// Defines `initial` and `rounds` for a width: its features, the registers'
-/// type, and what is done with them.
+/// Defines `mix` and `compress` for a width: its features, the registers' type,
+/// and what is done with them.
 macro_rules! rounds {
     ($features:literal, $vector:ty, $add:ident, $xor:ident, $set:ident, $rotate:expr) => {
         /// The quarter-round.
