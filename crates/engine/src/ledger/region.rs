@@ -83,3 +83,20 @@ mod imp {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_two_lines_are_counted_through() {
+        let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        let lines = [line(), line()];
+        let words = lines.iter().flat_map(|line| &line.0);
+        for (at, word) in words.enumerate() {
+            assert!(std::ptr::eq(word_of(&lines, at), word), "{at}");
+        }
+        let beyond = std::panic::catch_unwind(|| word_of(&lines, 16));
+        assert!(beyond.is_err());
+    }
+}
