@@ -160,8 +160,9 @@ impl<'a> Place<'a> {
         Look(self.set.find(self.hash))
     }
 
-    /// Counts a failure at `now`, after a look, and blocks the address if that
-    /// makes `window.threshold`.
+    /// Counts a failure at `now`, after a look at the same place, and blocks
+    /// the address if that makes `window.threshold`. The look may be old: what
+    /// it found is made sure of here, and looked for again if it is gone.
     pub(crate) fn record(self, look: Look<'a>, now: u64, window: &Window) -> Recorded {
         // As nearly always, once an address has failures.
         let seen = look.0.map(|(way, _)| way);

@@ -148,8 +148,8 @@ impl<'a> Way<'a> {
                 continue;
             };
             // Of two failures in different buckets the one with the later
-            // stamp counts the other, unless it came first. `bump` and
-            // `older` are SeqCst, so that our count comes before what we read now, and
+            // stamp counts the other, unless it came first. `bump` and `older`
+            // are SeqCst, so that our count comes before what we read now, and
             // is seen by whoever is not seen by us.
             let sum = in_bucket + self.older(state, current);
             if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
@@ -225,8 +225,11 @@ impl<'a> Way<'a> {
             WORTH_OF_BLOCK + state.until()
         } else {
             let current = window.current(now);
-            let word = self.bucket(current.at).load(Ordering::SeqCst);
-            self.older(state, current) + count(word, self.label(state, current.lap))
+            let older = self.older(state, current);
+            // Relaxed: a failure that is counted meanwhile may be missed, here
+            // as in the older buckets.
+            let word = self.bucket(current.at).load(Ordering::Relaxed);
+            older + count(word, self.label(state, current.lap))
         }
     }
 
