@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::BLOCK_LEN;
-use crate::key::block::{FLAGS, IV, SCHEDULE, WORDS};
+use crate::key::block::{BLOCK_LEN, FLAGS, IV, SCHEDULE, WORDS};
 
 /// A word of every lane.
 type Lanes = [u32; 8];

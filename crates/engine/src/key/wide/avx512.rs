@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::{BLOCK_LEN, MOST};
-use crate::key::block::{FLAGS, IV, SCHEDULE, WORDS};
+use super::MOST;
+use crate::key::block::{BLOCK_LEN, FLAGS, IV, SCHEDULE, WORDS};
 
 /// Proof that the processor has what [`hash`] needs.
 #[derive(Clone, Copy, Debug)]

@@ -15,12 +15,13 @@ mod avx2;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod avx512;
 
-use super::block::{self, BLOCK_LEN};
+use super::block;
 
 /// The most messages that are hashed at once.
 pub(crate) const MOST: usize = 16;
 
 /// Fewer messages than this are sooner hashed one by one.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 const WORTH_IT: usize = 3;
 
 /// How messages are hashed on this processor.
@@ -51,8 +52,8 @@ impl Width {
         Self::One
     }
 
-    /// Hashes messages, at most [`MOST`], each of at most [`BLOCK_LEN`] bytes.
-    /// The digest of one that is longer is all zeroes, which no key has.
+    /// Hashes messages, at most [`MOST`], each of at most [`block::BLOCK_LEN`]
+    /// bytes. The digest of one that is longer is all zeroes, which no key has.
     pub(super) fn keyed_hashes(self, key: &[u8; 32], messages: &[&[u8]]) -> [[u8; 32]; MOST] {
         debug_assert!(messages.len() <= MOST);
         let mut digests = [[0; 32]; MOST];
@@ -81,6 +82,7 @@ fn one_by_one(key: &[u8; 32], messages: &[&[u8]], digests: &mut [[u8; 32]]) {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::block::BLOCK_LEN;
     use super::*;
 
     /// Every width that is here.
