@@ -249,11 +249,16 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
+    use crate::sync::in_turns;
     use loom::sync::Arc;
     use loom::thread;
 
     fn line() -> Arc<Line> {
         Arc::new(Line(std::array::from_fn(|_| AtomicU64::new(0))))
+    }
+
+    fn model(test: impl Fn() + Sync + Send + 'static) {
+        in_turns(|| loom::model(test));
     }
 
     fn hour(number: u64) -> Hour {
@@ -271,7 +276,7 @@ mod loom_tests {
 
     #[test]
     fn loom_two_charges_at_the_last_unit() {
-        loom::model(|| {
+        model(|| {
             let line = line();
             assert_eq!(admitted(Ring(&line).charge(hour(1), 1, 2)), 1);
             let other = charge_at(&line, 1, 2);
@@ -283,7 +288,7 @@ mod loom_tests {
 
     #[test]
     fn loom_charge_against_roll_over() {
-        loom::model(|| {
+        model(|| {
             let line = line();
             assert_eq!(admitted(Ring(&line).charge(hour(1), 1, 1)), 1);
             // Hours 1 and 9 share a word.
@@ -297,7 +302,7 @@ mod loom_tests {
 
     #[test]
     fn loom_two_roll_overs() {
-        loom::model(|| {
+        model(|| {
             let line = line();
             assert_eq!(admitted(Ring(&line).charge(hour(1), 1, 1)), 1);
             let other = charge_at(&line, 9, 1);
@@ -308,7 +313,7 @@ mod loom_tests {
 
     #[test]
     fn loom_limit_lowered_during_a_charge() {
-        loom::model(|| {
+        model(|| {
             let line = line();
             let other = charge_at(&line, 1, 2);
             let mine = admitted(Ring(&line).charge(hour(1), 1, 1));
@@ -324,7 +329,7 @@ mod loom_tests {
     #[test]
     #[should_panic(expected = "over-admitted")]
     fn loom_finds_the_fault_of_two_words() {
-        loom::model(|| {
+        model(|| {
             let words = Arc::new((AtomicU64::new(1), AtomicU64::new(1)));
             let charge = |words: &(AtomicU64, AtomicU64)| {
                 if words.0.load(Ordering::SeqCst) < 9 {

@@ -1,6 +1,76 @@
 //! The one door to atomics, so that loom can stand in for them.
 
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+#[cfg(loom)]
+pub(crate) use turns::AtomicU64;
+#[cfg(all(test, loom))]
+pub(crate) use turns::in_turns;
+
+#[cfg(loom)]
+mod turns {
+    use std::cell::Cell;
+    use std::ops::Deref;
+
+    use loom::sync::atomic::{self, Ordering};
+
+    thread_local! {
+        /// Of the thread of a model: loom runs all of the model's on it.
+        static TAKEN: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Runs a model in which every step on a word takes a turn first.
+    ///
+    /// Loom by itself tries a swap before another thread's load only if that
+    /// load is the latest step on the word. Where the swapping thread has
+    /// loaded the word too, as is usual, its own load hides the other's, which
+    /// so is never tried after the swap. A turn is a swap on a word beside,
+    /// and any two swaps are tried in both orders. Relaxed, they order nothing
+    /// else. There are many times more orders to try: so for small models.
+    #[cfg(test)]
+    pub(crate) fn in_turns(model: impl FnOnce()) {
+        /// So that they end with the model, though it may panic.
+        struct Turns;
+
+        impl Drop for Turns {
+            fn drop(&mut self) {
+                TAKEN.set(false);
+            }
+        }
+
+        TAKEN.set(true);
+        let _turns = Turns;
+        model();
+    }
+
+    /// Loom's atomic.
+    #[derive(Debug)]
+    pub(crate) struct AtomicU64 {
+        word: atomic::AtomicU64,
+        turns: atomic::AtomicU64,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self {
+                word: atomic::AtomicU64::new(value),
+                turns: atomic::AtomicU64::new(0),
+            }
+        }
+    }
+
+    /// Takes the turn: once for each step, for each is a method of the word.
+    impl Deref for AtomicU64 {
+        type Target = atomic::AtomicU64;
+
+        fn deref(&self) -> &atomic::AtomicU64 {
+            if TAKEN.get() {
+                self.turns.fetch_add(1, Ordering::Relaxed);
+            }
+            &self.word
+        }
+    }
+}
