@@ -80,7 +80,6 @@ impl Part {
 /// what serves several, where whoever it was inlined into decides.
 const PLACES: [(&str, Option<Part>); 18] = [
     ("blake3", Some(Part::Hash)),
-    ("engine/src/key/block", Some(Part::Hash)),
     ("engine/src/key/digest", Some(Part::Hash)),
     ("engine/src/key/wide", Some(Part::Hash)),
     ("engine/src/key/block", Some(Part::Hash)),
