@@ -179,6 +179,8 @@ impl Gate {
     /// Puts the headers of a verdict into an answer, the gate's own or that of
     /// the service behind: all but `Content-Type` and `Content-Length`.
     pub fn render(&self, verdict: &Verdict, headers: &mut HeaderMap) {
+        // Where there is no room, the first header that finds none says so.
+        let _ = headers.try_reserve(RENDERED);
         let origin = verdict.origin.as_ref();
         let mut writer = Writer::new(headers, &self.constants, origin);
         let origin = origin.map(HeaderValue::as_bytes);
@@ -262,6 +264,9 @@ impl Gate {
         set(USER, user.and_then(|user| values.make(user.as_bytes())));
     }
 }
+
+/// The headers that most verdicts have: `Vary` and five of the budget.
+const RENDERED: usize = 6;
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,15 +51,12 @@ fn read(report: &str) -> Option<Load> {
     if report.contains("Non-2xx or 3xx responses") || report.contains("Socket errors") {
         return None;
     }
-    let words = |line: &'static str| {
-        report
-            .lines()
-            .find(move |text| text.contains(line))
-            .map(str::split_whitespace)
-    };
+    let mut lines = report.lines().map(str::trim_start);
+    let p99 = lines.find_map(|line| line.strip_prefix("99%"))?;
+    let requests = lines.find_map(|line| line.split_once(" requests in "))?.0;
     Some(Load {
-        requests: words("requests in")?.next()?.parse().ok()?,
-        p99_us: words("99%")?.nth(1).and_then(micros)?,
+        requests: requests.parse().ok()?,
+        p99_us: micros(p99.trim())?,
     })
 }
 
@@ -83,7 +80,7 @@ mod tests {
 Running 2s test @ http://127.0.0.1:21001/
   1 threads and 64 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency   629.51us  227.36us   7.52ms   92.63%
+    Latency   629.51us  227.36us   7.52ms   97.99%
     Req/Sec   102.13k     3.70k  107.78k    85.00%
   Latency Distribution
      50%  597.00us
