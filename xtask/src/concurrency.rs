@@ -17,11 +17,13 @@ const MIRI_TESTS: [&str; 2] = [
 ];
 
 /// Which of them are run on every change: what takes seconds.
-const QUICK_MIRI: [&str; 8] = [
+const QUICK_MIRI: [&str; 10] = [
     "failures::",
     "hours::",
+    "keyring::block::tests::lists",
     "keyring::slots::",
     "keyring::tests::a_key_keeps",
+    "keyring::tests::a_new_key",
     "keyring::tests::what_was_replaced",
     "sessions::gate::",
     "sessions::limbo::",

@@ -267,7 +267,7 @@ mod tests {
     use super::super::arena::Arena;
     use super::super::counted::Draft;
     use super::*;
-    use crate::key::ServerSecret;
+    use crate::key::KeyDigest;
     use crate::net::CidrList;
     use crate::origin::OriginList;
     use crate::policy::KeyPolicy;
@@ -279,7 +279,7 @@ mod tests {
 
     fn record(number: u64, slot: u32) -> Record {
         let policy = KeyPolicy::new("p".parse().unwrap());
-        let digest = ServerSecret::from_bytes([0; 32]).digest_key(&number.to_le_bytes());
+        let digest = KeyDigest::from_bytes([number as u8; 32]);
         Record::new(id(number), digest, &policy, ProjectId::from_bits(0), slot)
     }
 

@@ -73,8 +73,12 @@ impl Keyring {
             return Err(KeyChangeError::Full { max_keys });
         }
         let known = self.note_known(&records, &mut coming);
-        let slips = slips(&coming);
+        let mut slips = slips(&coming);
         self.refuse(&records, &coming, &slips, existing, known)?;
+        if known > 0 {
+            // What is replaced needs no room.
+            slips.retain(|slip| coming[slip.at()].slot == NO_SLOT);
+        }
         let new = take_slots(&mut writer, &records, &mut coming, hour, clear)?;
         self.make_room(&mut writer, slips);
         let rest = self.add_new(&mut records, &coming);
@@ -154,8 +158,6 @@ impl Keyring {
             let others = |slip: &Slip| !slip.order().agrees(first.order(), depth);
             let end = slips.iter().position(others).unwrap_or(slips.len());
             let (own, later) = slips.split_at(end);
-            // Of those that come some may be there already: then a block is
-            // split a little early.
             if block.len() + own.len() > MAX_RECORDS {
                 let old = self.directory.block(hash);
                 let kept = self.in_order(&old);
