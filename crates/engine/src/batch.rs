@@ -6,14 +6,23 @@
 //! of wide registers while those lines come; the lines of the hours are asked
 //! for; and then each request is decided as if it were alone.
 
+use smallvec::SmallVec;
+
+use crate::decide::Case;
 use crate::decision::{Decision, Reason};
 use crate::engine::Engine;
+use crate::failures::Place;
 use crate::key::{Formed, KeyDigest, MOST_AT_ONCE};
+use crate::keyring::{Found, Reading, Spot};
 use crate::request::Request;
 
 /// Requests in a group: the lanes of the widest registers, and about as many
 /// lines as a processor fetches at once.
 const GROUP: usize = MOST_AT_ONCE;
+
+/// Groups under way: one whose lines are asked for, one whose keys are hashed
+/// while they come, and one that is decided.
+const UNDER_WAY: usize = 3;
 
 /// What a request shows, before any table is looked at.
 #[derive(Clone, Copy)]
@@ -25,6 +34,20 @@ pub(crate) enum Shown<'r> {
     /// A key of the right form.
     Formed(Formed<'r>),
 }
+
+/// A request under way.
+#[derive(Clone, Copy)]
+struct Seat<'a> {
+    request: &'a Request<'a>,
+    place: Place<'a>,
+    shown: Shown<'a>,
+    spot: Option<Spot<'a>>,
+    digest: KeyDigest,
+    found: Option<Found<'a>>,
+}
+
+/// A group of requests under way.
+type Group<'a> = SmallVec<[Seat<'a>; GROUP]>;
 
 impl Engine {
     /// Decides about many requests of one moment, the clock's. Gives to the
@@ -58,84 +81,113 @@ impl Engine {
             decisions.len(),
             "a decision for each request"
         );
-        let groups = requests.chunks(GROUP).zip(decisions.chunks_mut(GROUP));
-        for (requests, decisions) in groups {
-            self.decide_group(requests, decisions, unix_s);
+        let keys = self.keyring.read();
+        let mut asked = requests.chunks(GROUP);
+        let mut answers = decisions.chunks_mut(GROUP);
+        let mut groups: [Group<'_>; UNDER_WAY] = Default::default();
+        // One step more for each group that is under way when no more come.
+        let steps = requests.len().div_ceil(GROUP) + UNDER_WAY - 1;
+        for step in 0..steps {
+            let group = |back: usize| (step + UNDER_WAY - back) % UNDER_WAY;
+            self.seat(
+                &mut groups[group(0)],
+                asked.next().unwrap_or_default(),
+                &keys,
+            );
+            self.find(&mut groups[group(1)], &keys);
+            let decided = &groups[group(2)];
+            if !decided.is_empty() {
+                let answers = answers.next().unwrap_or_default();
+                self.decide_seated(decided, answers, unix_s);
+            }
         }
     }
 
-    fn decide_group(&self, requests: &[Request<'_>], decisions: &mut [Decision], unix_s: u64) {
-        let mut shown = [Shown::Missing; GROUP];
-        let shown = &mut shown[..requests.len()];
-        for (shown, request) in shown.iter_mut().zip(requests) {
-            *shown = self.shown(request);
-            if !matches!(shown, Shown::Missing) {
-                self.case(request, unix_s).place.expect();
-            }
-            if let Shown::Formed(formed) = *shown {
-                self.keyring.expect(formed.id());
-            }
-        }
-        let digests = self.digests(shown);
-        for (shown, request) in shown.iter().zip(requests) {
-            let found = match *shown {
-                Shown::Missing => continue,
-                Shown::Malformed => None,
+    /// Takes the keys of a group apart, and asks for the lines of the keyring
+    /// and of the failures.
+    fn seat<'a>(
+        &'a self,
+        group: &mut Group<'a>,
+        requests: &'a [Request<'a>],
+        keys: &'a Reading<'_>,
+    ) {
+        group.clear();
+        for request in requests {
+            let place = self.place(request);
+            let shown = self.shown(request);
+            let mut spot = None;
+            match shown {
+                Shown::Missing => {}
+                Shown::Malformed => place.expect(),
                 Shown::Formed(formed) => {
-                    let snapshot = self.keyring.snapshot(formed.id());
-                    snapshot.record().map(|record| self.expect_charge(record))
+                    place.expect();
+                    spot = Some(keys.spot(formed.id()));
                 }
-            };
-            if found.is_none() {
-                self.case(request, unix_s).place.expect_record();
             }
-        }
-        let seen = shown.iter().zip(&digests);
-        for ((request, decision), (shown, digest)) in requests.iter().zip(decisions).zip(seen) {
-            *decision = self.decide_shown(request, *shown, digest, unix_s);
+            group.push(Seat {
+                request,
+                place,
+                shown,
+                spot,
+                digest: KeyDigest::ZERO,
+                found: None,
+            });
         }
     }
 
-    /// Decides about a request of whose key all is known that can be.
-    fn decide_shown(
-        &self,
-        request: &Request<'_>,
-        shown: Shown<'_>,
-        digest: &KeyDigest,
-        unix_s: u64,
-    ) -> Decision {
-        if let Shown::Missing = shown {
-            return self.keyless(request, Reason::MissingKey);
-        }
-        let case = self.case(request, unix_s);
-        let look = case.place.look();
-        if let Some(until) = self.blocked_until(&case, look) {
-            return self.blocked(&case, until);
-        }
-        let Shown::Formed(formed) = shown else {
-            return self.failure(&case, look, Reason::MalformedKey);
-        };
-        let id = formed.id();
-        let snapshot = self.keyring.snapshot(id);
-        self.compared(&case, look, id, snapshot.record(), digest, &snapshot)
-    }
-
-    /// The digests of the keys of the right form, each in its request's place.
-    fn digests(&self, shown: &[Shown<'_>]) -> [KeyDigest; GROUP] {
-        let mut keys: [&[u8]; GROUP] = [b""; GROUP];
-        let mut places = [0; GROUP];
+    /// Hashes the keys of a group, finds their records, and asks for the lines
+    /// that the decisions will write.
+    fn find<'a>(&self, group: &mut Group<'a>, keys: &'a Reading<'_>) {
+        let mut texts: [&[u8]; GROUP] = [b""; GROUP];
         let mut count = 0;
-        for (place, shown) in shown.iter().enumerate().take(GROUP) {
-            if let Shown::Formed(formed) = *shown {
-                (keys[count], places[count]) = (formed.key(), place);
+        for seat in &*group {
+            if let Shown::Formed(formed) = seat.shown {
+                texts[count] = formed.key();
                 count += 1;
             }
         }
-        let hashed = self.secret.digest_keys(&keys[..count]);
-        let mut digests = [KeyDigest::ZERO; GROUP];
-        for (digest, place) in hashed.into_iter().zip(&places[..count]) {
-            digests[*place] = digest;
+        let digests = self.secret.digest_keys(&texts[..count]);
+        let mut digests = digests.into_iter();
+        for seat in group {
+            if let Some(spot) = seat.spot {
+                seat.digest = digests.next().unwrap_or(KeyDigest::ZERO);
+                seat.found = keys.find(spot);
+            }
+            match (seat.found, seat.shown) {
+                (Some(found), _) => self.expect_charge(found.record()),
+                (None, Shown::Missing) => {}
+                (None, _) => seat.place.expect_record(),
+            }
         }
-        digests
+    }
+
+    /// Decides about the requests of a group, in their order.
+    fn decide_seated(&self, group: &Group<'_>, decisions: &mut [Decision], unix_s: u64) {
+        for (seat, decision) in group.iter().zip(decisions) {
+            self.decide_seat(seat, unix_s, decision);
+        }
+    }
+
+    #[inline(always)]
+    fn decide_seat(&self, seat: &Seat<'_>, unix_s: u64, decision: &mut Decision) {
+        if let Shown::Missing = seat.shown {
+            *decision = self.keyless(seat.request, Reason::MissingKey);
+            return;
+        }
+        let case = Case {
+            request: seat.request,
+            unix_s,
+            place: seat.place,
+        };
+        let look = case.place.look();
+        if let Some(until) = self.blocked_until(&case, look) {
+            *decision = self.blocked(&case, until);
+            return;
+        }
+        let Shown::Formed(formed) = seat.shown else {
+            *decision = self.failure(&case, look, Reason::MalformedKey);
+            return;
+        };
+        self.compared(&case, look, formed.id(), seat.found, &seat.digest, decision);
     }
 }

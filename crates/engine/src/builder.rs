@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::engine::Engine;
-use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Seeds, Window, sets_for};
+use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Recent, Seeds, Window, sets_for};
 use crate::key::{Forms, Prefixes, ServerSecret};
 use crate::keyring::Keyring;
 use crate::ledger::Ledger;
@@ -224,6 +224,7 @@ impl EngineBuilder {
             origins: self.origins,
             exempt: self.failures.exempt,
             window,
+            recent: Recent::new(),
             seeds: Seeds([a, b]),
             clock: self.clock,
             keyring: Keyring::new([c, d, e, f], self.max_keys),

@@ -10,8 +10,9 @@ use crate::engine::Engine;
 use crate::failures::{Look, Place, Recorded};
 use crate::hours::Charge;
 use crate::key::{KeyDigest, KeyId};
-use crate::keyring::{Record, Snapshot};
+use crate::keyring::{Found, Lists, Record};
 use crate::name::Name;
+use crate::net::CidrList;
 use crate::policy::KeyState;
 use crate::request::{Credential, Request};
 use crate::time::{Hour, until_next_hour};
@@ -28,9 +29,10 @@ enum Bearer {
 }
 
 /// A request at a time, and where its address's failures are counted.
+#[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
-    request: &'a Request<'a>,
-    unix_s: u64,
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) unix_s: u64,
     pub(crate) place: Place<'a>,
 }
 
@@ -83,38 +85,51 @@ impl Engine {
         // Asked for now, read in row 2: it comes while the key's form is
         // looked at, which reads no table. So with what is asked for below.
         case.place.expect();
-        let sound = key.and_then(|key| self.forms.take(key));
-        if sound.is_none() {
-            case.place.expect_record();
+        if self.recent.suspects(case.place, unix_s)
+            && let Some(until) = self.blocked_until(&case, case.place.look())
+        {
+            return self.blocked(&case, until);
         }
+        let Some(formed) = key.and_then(|key| self.forms.take(key)) else {
+            case.place.expect_record();
+            let look = case.place.look();
+            return match self.blocked_until(&case, look) {
+                // Row 2.
+                Some(until) => self.blocked(&case, until),
+                // Row 3.
+                None => self.failure(&case, look, Reason::MalformedKey),
+            };
+        };
+        let keys = self.keyring.read();
+        let spot = keys.spot(formed.id());
         // Row 2.
         let look = case.place.look();
         if let Some(until) = self.blocked_until(&case, look) {
             return self.blocked(&case, until);
         }
-        // Row 3.
-        let Some(formed) = sound else {
-            return self.failure(&case, look, Reason::MalformedKey);
-        };
-        let id = formed.id();
-        let snapshot = self.keyring.snapshot(id);
-        let record = snapshot.record();
-        match record {
-            Some(record) => self.expect_charge(record),
+        let found = keys.find(spot);
+        match found {
+            Some(found) => self.expect_charge(found.record()),
             None => case.place.expect_record(),
         }
         let digest = self.secret.digest_key(formed.key());
-        self.compared(&case, look, id, record, &digest, &snapshot)
+        let mut decision = Decision::default();
+        self.compared(&case, look, formed.id(), found, &digest, &mut decision);
+        decision
     }
 
     /// A request, with its address's place among the failures.
     pub(crate) fn case<'a>(&'a self, request: &'a Request<'a>, unix_s: u64) -> Case<'a> {
-        let place = self.ledger.failures().place(self.seeds, request.client);
         Case {
             request,
             unix_s,
-            place,
+            place: self.place(request),
         }
+    }
+
+    /// The place of a request's address among the failures.
+    pub(crate) fn place(&self, request: &Request<'_>) -> Place<'_> {
+        self.ledger.failures().place(self.seeds, request.client)
     }
 
     /// What a request shows of a key.
@@ -133,133 +148,96 @@ impl Engine {
         }
     }
 
-    /// Rows 4 to 11, for a key of the right form: its digest, and the record
-    /// that the snapshot has under its id.
+    /// Rows 4 to 11, for a key of the right form: its digest, and what the
+    /// keyring has under its id. The decision is made where it is wanted: to
+    /// copy it there would cost as much as several of the rows.
+    #[inline(always)]
     pub(crate) fn compared(
         &self,
         case: &Case<'_>,
         look: Look<'_>,
         id: KeyId,
-        record: Option<&Record>,
+        found: Option<Found<'_>>,
         digest: &KeyDigest,
-        snapshot: &Snapshot<'_>,
-    ) -> Decision {
-        match record.filter(|record| record.digest() == digest) {
-            Some(record) => self.known(case, id, record, snapshot),
-            None => self.failure(case, look, Reason::UnknownKey),
+        decision: &mut Decision,
+    ) {
+        match found.filter(|found| found.record().digest() == digest) {
+            Some(found) => self.known(case, id, found, decision),
+            None => *decision = self.failure(case, look, Reason::UnknownKey),
         }
     }
 
     /// Rows 5 to 11, once the key is known.
-    fn known(
-        &self,
-        case: &Case<'_>,
-        id: KeyId,
-        record: &Record,
-        snapshot: &Snapshot<'_>,
-    ) -> Decision {
+    #[inline(always)]
+    fn known(&self, case: &Case<'_>, id: KeyId, found: Found<'_>, decision: &mut Decision) {
         let Case {
             request, unix_s, ..
         } = *case;
-        let lists = snapshot.lists(record);
-        let listed = |origin| lists.is_some_and(|lists| lists.origins.lists(origin));
-        let listed_by_key = request.origin.is_some_and(listed);
-        let allow_origin = listed_by_key || self.lists_own(request);
-        let answer = |reason| Decision {
+        let record = found.record();
+        let listed = |lists: &Lists| request.origin.is_some_and(|o| lists.origins.lists(o));
+        let listed_by_key = found.lists().is_some_and(listed);
+        *decision = Decision {
             project: Some(record.project()),
             key: Some(id),
-            ..Decision::keyless(reason, allow_origin)
+            ..Decision::keyless(Reason::Allowed, listed_by_key || self.lists_own(request))
         };
-
-        // Row 5.
-        match record.state() {
-            KeyState::Revoked => return answer(Reason::RevokedKey),
-            KeyState::Disabled => return answer(Reason::DisabledKey),
-            KeyState::Active if record.expired(unix_s) => return answer(Reason::ExpiredKey),
-            KeyState::Active => {}
-        }
-        // Row 6. An empty or blank header names no origin: neither one of a
-        // list nor the one that is demanded.
-        let names_origin = request.origin.is_some_and(|origin| !is_blank(origin));
-        let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
-        if request.origin.is_some() && lists_origins && !listed_by_key
-            || record.require_origin() && !names_origin
-        {
-            return answer(Reason::OriginDenied);
-        }
-        // Row 7.
-        let ip_denied = |ips: &crate::CidrList| !ips.is_empty() && !ips.contains(request.client);
-        if lists.is_some_and(|lists| ip_denied(&lists.ips)) {
-            return answer(Reason::IpDenied);
+        // Rows 5 to 7.
+        if let Some(reason) = refusal(request, unix_s, found, listed_by_key) {
+            decision.reason = reason;
+            return;
         }
         // Rows 8 and 9.
-        let user = match (self.bearer(request, record, unix_s), request.needs_user) {
-            (Bearer::User(user), _) => Some(user),
-            (Bearer::Absent, true) => return answer(Reason::BearerRequired),
-            (Bearer::Invalid, true) => return answer(Reason::BearerInvalid),
-            (Bearer::Absent | Bearer::Invalid, false) => None,
-        };
+        match (self.bearer(request, record, unix_s), request.needs_user) {
+            (Bearer::User(user), _) => decision.user = Some(user),
+            (Bearer::Absent, true) => return decision.reason = Reason::BearerRequired,
+            (Bearer::Invalid, true) => return decision.reason = Reason::BearerInvalid,
+            (Bearer::Absent | Bearer::Invalid, false) => {}
+        }
         // Rows 10 and 11.
-        self.charge(
-            request,
-            unix_s,
-            record,
-            Decision {
-                user,
-                ..answer(Reason::Allowed)
-            },
-        )
+        self.charge(request, unix_s, record, decision);
     }
 
-    /// Charges the key, and turns `admit` into a refusal where that fails.
-    fn charge(
-        &self,
-        request: &Request<'_>,
-        unix_s: u64,
-        record: &Record,
-        admit: Decision,
-    ) -> Decision {
+    /// Charges the key, and turns what would be allowed into a refusal where
+    /// that fails.
+    #[inline(always)]
+    fn charge(&self, request: &Request<'_>, unix_s: u64, record: &Record, decision: &mut Decision) {
         let hour = Hour::of(unix_s);
         let reset_s = until_next_hour(unix_s);
-        let refuse = |budget| Decision {
-            reason: Reason::HourlyLimit,
-            retry_after_s: reset_s,
-            user: None,
-            budget,
-            ..admit
+        let ring = self.ledger.ring(record.slot());
+        let charge = match (ring, record.limit()) {
+            (Some(ring), None) => return ring.count(hour, request.cost),
+            (Some(ring), Some(limit)) => Some((limit, ring.charge(hour, request.cost, limit))),
+            // Every record's slot lies in the ledger; were one not to, nothing
+            // could be charged, and so nothing is admitted.
+            (None, _) => None,
         };
-        // Every record's slot lies in the ledger; were one not to, nothing
-        // could be charged, and so nothing is admitted.
-        let Some(ring) = self.ledger.ring(record.slot()) else {
-            return refuse(None);
-        };
-        let Some(limit) = record.limit() else {
-            ring.count(hour, request.cost);
-            return admit;
-        };
-        let budget = |remaining| {
-            Some(Budget {
-                limit,
-                remaining,
-                reset_s,
-            })
-        };
-        match ring.charge(hour, request.cost, limit) {
-            Charge::Admitted { remaining } => Decision {
-                budget: budget(remaining),
-                ..admit
-            },
-            Charge::Refused { remaining } => refuse(budget(remaining)),
+        decision.budget = charge.map(|(limit, charge)| Budget {
+            limit,
+            remaining: charge.remaining(),
+            reset_s,
+        });
+        if !matches!(charge, Some((_, Charge::Admitted { .. }))) {
+            decision.reason = Reason::HourlyLimit;
+            decision.retry_after_s = reset_s;
+            decision.user = None;
         }
     }
 
     /// What the request's bearer token says about a key's project.
+    #[inline]
     fn bearer(&self, request: &Request<'_>, record: &Record, unix_s: u64) -> Bearer {
-        let token = match unless_blank(request.bearer) {
-            Credential::Absent => return Bearer::Absent,
-            Credential::One(token) if token.len() <= MAX_TOKEN_LEN => token,
-            Credential::One(_) | Credential::Repeated => return Bearer::Invalid,
-        };
+        match unless_blank(request.bearer) {
+            Credential::Absent => Bearer::Absent,
+            Credential::One(token) if token.len() <= MAX_TOKEN_LEN => {
+                self.bearer_of(token, record, unix_s)
+            }
+            Credential::One(_) | Credential::Repeated => Bearer::Invalid,
+        }
+    }
+
+    /// What a bearer token of no more than [`MAX_TOKEN_LEN`] bytes says.
+    #[inline(never)]
+    fn bearer_of(&self, token: &[u8], record: &Record, unix_s: u64) -> Bearer {
         let digest = self.secret.digest_token(token);
         match self.sessions.find(&digest) {
             Some(session) if session.is_live(unix_s) && session.project == record.project() => {
@@ -290,6 +268,7 @@ impl Engine {
     }
 
     pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
+        self.recent.note(case.place, until);
         let wait_s = until.saturating_sub(case.unix_s);
         Decision {
             retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
@@ -308,6 +287,38 @@ impl Engine {
             .origin
             .is_some_and(|origin| self.origins.lists(origin))
     }
+}
+
+/// Why a known key is refused whatever its user and budget are: rows 5 to 7.
+#[inline(always)]
+fn refusal(
+    request: &Request<'_>,
+    unix_s: u64,
+    found: Found<'_>,
+    listed_by_key: bool,
+) -> Option<Reason> {
+    let (record, lists) = (found.record(), found.lists());
+    // Row 5.
+    match record.state() {
+        KeyState::Revoked => return Some(Reason::RevokedKey),
+        KeyState::Disabled => return Some(Reason::DisabledKey),
+        KeyState::Active if record.expired(unix_s) => return Some(Reason::ExpiredKey),
+        KeyState::Active => {}
+    }
+    // Row 6. An empty or blank header names no origin: neither one of a list
+    // nor the one that is demanded.
+    let names_origin = request.origin.is_some_and(|origin| !is_blank(origin));
+    let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
+    if request.origin.is_some() && lists_origins && !listed_by_key
+        || record.require_origin() && !names_origin
+    {
+        return Some(Reason::OriginDenied);
+    }
+    // Row 7.
+    let ip_denied = |ips: &CidrList| !ips.is_empty() && !ips.contains(request.client);
+    lists
+        .is_some_and(|lists| ip_denied(&lists.ips))
+        .then_some(Reason::IpDenied)
 }
 
 /// A header that holds nothing but blanks is as good as absent.

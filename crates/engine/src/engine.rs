@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::builder::EngineBuilder;
-use crate::failures::{Seeds, Window};
+use crate::failures::{Recent, Seeds, Window};
 use crate::key::{Forms, KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
 use crate::keyring::{Existing, KeyChangeError, Keyring};
 use crate::ledger::Ledger;
@@ -33,6 +33,7 @@ pub struct Engine {
     pub(crate) exempt: CidrList,
     pub(crate) window: Window,
     pub(crate) seeds: Seeds,
+    pub(crate) recent: Recent,
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
     pub(crate) sessions: Sessions,
@@ -215,8 +216,8 @@ impl Engine {
     /// where the ring of 8 hours holds a later one in its place.
     #[must_use]
     pub fn used(&self, id: KeyId, hour: Hour) -> Option<u64> {
-        let snapshot = self.keyring.snapshot(id);
-        let slot = snapshot.record()?.slot();
+        let keys = self.keyring.read();
+        let slot = keys.find(keys.spot(id))?.record().slot();
         self.ledger.ring(slot)?.used(hour)
     }
 

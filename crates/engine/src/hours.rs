@@ -52,6 +52,14 @@ pub(crate) enum Charge {
     Refused { remaining: u64 },
 }
 
+impl Charge {
+    /// The units that are left of the hour.
+    pub(crate) fn remaining(self) -> u64 {
+        let (Self::Admitted { remaining } | Self::Refused { remaining }) = self;
+        remaining
+    }
+}
+
 /// The hours of one key.
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a>(pub(crate) &'a Line);

@@ -1,10 +1,10 @@
 //! The one door to atomics, so that loom can stand in for them.
 
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]

@@ -25,6 +25,7 @@
 //! window, in which newer ones are not. One that is a whole window older than
 //! the newest takes the place of what its bucket held since.
 
+mod recent;
 mod set;
 mod tag;
 mod way;
@@ -33,6 +34,7 @@ mod window;
 use crate::ledger::Line;
 use crate::net::ClientAddr;
 
+pub(crate) use recent::Recent;
 use set::Set;
 use tag::AddressHash;
 pub(crate) use way::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD};

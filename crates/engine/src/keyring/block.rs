@@ -8,11 +8,12 @@
 
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::place::{Place, Seen};
 use super::record::{Lists, Record};
 use crate::key::KeyId;
+use crate::prefetch::prefetch;
 
 /// Cache lines in a block, the header's included. Of tests it is small, so that
 /// blocks are full and split often.
@@ -35,8 +36,6 @@ pub(super) struct Block {
 /// What a look-up need not read.
 #[repr(align(64))]
 pub(super) struct Header {
-    /// How often the block is referred to: the business of `counted`.
-    pub(super) references: AtomicUsize,
     /// How many lower bits the hashes of its keys have in common.
     depth: u32,
     /// How many records there are. For writers, who take turns.
@@ -61,7 +60,6 @@ impl Header {
     /// That of an empty block.
     pub(super) fn new(depth: u32) -> Self {
         Self {
-            references: AtomicUsize::new(1),
             depth,
             records: AtomicU32::new(0),
             lists: Vec::new(),
@@ -72,7 +70,6 @@ impl Header {
     /// That of a copy which nobody refers to yet.
     pub(super) fn copy(&self) -> Self {
         Self {
-            references: AtomicUsize::new(1),
             depth: self.depth,
             // Relaxed: see `Block::len`.
             records: AtomicU32::new(self.records.load(Ordering::Relaxed)),
@@ -93,14 +90,6 @@ impl Block {
         block.wrapping_byte_add(offset_of!(Self, places)).cast()
     }
 
-    /// Where in a block at that address the search for a hash begins. Reads
-    /// nothing.
-    #[inline]
-    pub(super) fn home_within(block: *const Self, hash: u64) -> *const Place {
-        let places = block.wrapping_byte_add(offset_of!(Self, places));
-        places.cast::<Place>().wrapping_add(home(hash))
-    }
-
     /// How many lower bits the hashes of its keys have in common.
     pub(super) fn depth(&self) -> u32 {
         self.header.depth
@@ -110,6 +99,12 @@ impl Block {
     pub(super) fn len(&self) -> usize {
         // Relaxed: only writers write it or ask, and they take turns.
         self.header.records.load(Ordering::Relaxed) as usize
+    }
+
+    /// Asks for the line in which the search for a hash begins.
+    #[inline]
+    pub(super) fn expect(&self, hash: u64) {
+        prefetch(&self.places[home(hash)]);
     }
 
     /// The place of an id's record. `hash` is that of the id.
@@ -265,7 +260,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::super::arena::Arena;
-    use super::super::counted::Draft;
+    use super::super::published::Draft;
     use super::*;
     use crate::key::KeyDigest;
     use crate::net::CidrList;
@@ -291,7 +286,7 @@ mod tests {
     #[test]
     fn behaves_like_a_map_even_under_a_poor_hash() {
         let mut arena = Arena::new();
-        let mut block = Draft::empty(0, &mut arena).publish();
+        let mut block = Draft::empty(0, &mut arena);
         let mut model = HashMap::new();
         let mut random = 12345_u64;
         let steps = if cfg!(miri) { 40 } else { 5000 };
@@ -315,15 +310,13 @@ mod tests {
                 } else {
                     let mut draft = Draft::copy(&block, &mut arena);
                     draft.put(record(number, step), None, hash(id(number)));
-                    block.free(&mut arena).ok().unwrap();
-                    block = draft.publish();
+                    std::mem::replace(&mut block, draft).discard(&mut arena);
                 }
             } else {
                 model.remove(&number);
                 let mut draft = Draft::copy(&block, &mut arena);
                 draft.remove(id(number), hash);
-                block.free(&mut arena).ok().unwrap();
-                block = draft.publish();
+                std::mem::replace(&mut block, draft).discard(&mut arena);
             }
             assert_eq!(block.len(), model.len());
             for number in 0..32 {
@@ -349,7 +342,7 @@ mod tests {
         block.put(record(1, 1), None, hash(id(1)));
         block.put(record(3, 3), lists("10.0.0.0/24"), hash(id(3)));
         let copy = Draft::copy(&block, &mut arena);
-        drop(block);
+        block.discard(&mut arena);
         let shown = |number| {
             let record = copy.find(id(number), hash(id(number))).unwrap();
             copy.lists(record).map(|l| format!("{:?}", l.ips))
@@ -365,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_dropped_with_the_last_reference() {
+    fn lists_are_dropped_with_their_block() {
         let lists = Arc::new(Lists {
             origins: OriginList::default(),
             ips: CidrList::default(),
@@ -373,12 +366,10 @@ mod tests {
         let mut arena = Arena::new();
         let mut draft = Draft::empty(0, &mut arena);
         draft.put(record(1, 1), Some(lists.clone()), hash(id(1)));
-        let block = draft.publish();
-        let held = block.clone();
-        let block = block.free(&mut arena).unwrap_err();
+        let copy = Draft::copy(&draft, &mut arena);
+        draft.discard(&mut arena);
         assert_eq!(Arc::strong_count(&lists), 2);
-        drop(held);
-        assert!(block.free(&mut arena).is_ok());
+        copy.discard(&mut arena);
         assert_eq!((Arc::strong_count(&lists), arena.taken()), (1, 0));
     }
 }

@@ -12,14 +12,14 @@
 use std::sync::atomic::Ordering;
 
 use super::block::{Block, MAX_RECORDS, PLACES};
-use super::counted::Draft;
 use super::directory::MAX_DEPTH;
 use super::order::{Order, Slip};
+use super::published::Draft;
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring, Writer};
 use crate::name::Name;
 use crate::policy::KeyRecord;
-use crate::prefetch::prefetch_all;
+use crate::prefetch::{prefetch_all, prefetch_at};
 use crate::project::ProjectId;
 use crate::time::Hour;
 
@@ -85,7 +85,7 @@ impl Keyring {
         self.put_rest(&mut writer, &mut records, &rest);
         // Relaxed: a number and no more.
         self.keys.fetch_add(new, Ordering::Relaxed);
-        writer.reclaim();
+        writer.end(&self.present);
         Ok(())
     }
 
@@ -98,11 +98,11 @@ impl Keyring {
         let mut known = 0;
         for (number, record) in records.iter().enumerate() {
             if let Some(later) = coming.get(number + AHEAD) {
-                self.expect_hash(later.hash);
+                self.expect(later.hash);
             }
             let Coming { hash, slot, .. } = &mut coming[number];
             // SAFETY: only we write now, and nothing is freed here.
-            let block = unsafe { self.directory.likely(*hash).block() };
+            let (_, block) = unsafe { self.block(*hash) };
             if let Some(found) = block.find(record.id, *hash) {
                 *slot = found.slot();
                 known += 1;
@@ -148,21 +148,20 @@ impl Keyring {
         let mut slips = &slips[..];
         while let Some(first) = slips.first() {
             if let Some(later) = slips.get(AHEAD) {
-                self.directory.likely(later.order().hash()).expect_header();
+                prefetch_at(self.directory.look(later.order().hash()).block.address());
             }
             let hash = first.order().hash();
             // SAFETY: only we write now, and the reference is used no more once
             // something may be freed.
-            let block = unsafe { self.directory.likely(hash).block() };
+            let (at, block) = unsafe { self.block(hash) };
             let depth = block.depth();
             let others = |slip: &Slip| !slip.order().agrees(first.order(), depth);
             let end = slips.iter().position(others).unwrap_or(slips.len());
             let (own, later) = slips.split_at(end);
             if block.len() + own.len() > MAX_RECORDS {
-                let old = self.directory.block(hash);
-                let kept = self.in_order(&old);
-                self.split(writer, &old, &kept, own, first.order(), depth);
-                writer.retire(old);
+                let kept = self.in_order(block);
+                self.split(writer, block, &kept, own, first.order(), depth);
+                self.replaced(writer, at);
             }
             slips = later;
         }
@@ -219,11 +218,11 @@ impl Keyring {
         records.retain(|record| {
             let own = coming[number];
             if let Some(later) = coming.get(number + AHEAD) {
-                self.expect_hash(later.hash);
+                self.expect(later.hash);
             }
             number += 1;
             // SAFETY: only we write now, and nothing is freed here.
-            let block = unsafe { self.directory.likely(own.hash).block() };
+            let (_, block) = unsafe { self.block(own.hash) };
             // SAFETY: as above; nor is a block copied.
             let added =
                 !record.policy.has_lists() && unsafe { block.add(&own.record(record), own.hash) };
@@ -240,20 +239,22 @@ impl Keyring {
         let slips = slips(coming);
         let mut slips = &slips[..];
         while let Some(first) = slips.first() {
-            let old = self.directory.block(first.order().hash());
+            // SAFETY: only we write now, and the reference is used no more once
+            // something may be freed.
+            let (at, old) = unsafe { self.block(first.order().hash()) };
             let others = |slip: &Slip| !slip.order().agrees(first.order(), old.depth());
             let end = slips.iter().position(others).unwrap_or(slips.len());
             let (own, later) = slips.split_at(end);
-            let mut draft = Draft::copy(&old, &mut writer.arena);
+            let mut draft = Draft::copy(old, &mut writer.arena);
             for (number, slip) in own.iter().enumerate() {
                 if let Some(later) = slips.get(number + AHEAD) {
                     prefetch_all(&records[later.at()]);
                 }
                 let (record, coming) = (&mut records[slip.at()], &coming[slip.at()]);
-                self.put_one(&mut draft, &old, record, coming);
+                self.put_one(&mut draft, old, record, coming);
             }
             self.publish(draft, first.order().hash());
-            writer.retire(old);
+            self.replaced(writer, at);
             slips = later;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::counted::Draft;
+use super::published::Draft;
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring};
 use crate::key::KeyId;
@@ -22,7 +22,8 @@ impl Keyring {
     ) -> Result<KeyPolicy, KeyChangeError> {
         let mut writer = self.write();
         let hash = self.hash(id);
-        let old = self.directory.block(hash);
+        // SAFETY: we hold the writers' lock, and reclaim last of all.
+        let (at, old) = unsafe { self.block(hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
         let lists = old.lists(record);
         let before: Name = projects
@@ -33,13 +34,13 @@ impl Keyring {
         let project = change(&mut policy);
         policy.state = record.state().changed_to(policy.state);
         let packed = Record::new(id, *record.digest(), &policy, project, record.slot());
-        let mut draft = Draft::copy(&old, &mut writer.arena);
+        let mut draft = Draft::copy(old, &mut writer.arena);
         draft.put(packed, Lists::of(&policy), hash);
         self.count_out(record, lists);
         self.count_in(&packed, &policy.origins);
         self.publish(draft, hash);
-        writer.retire(old);
-        writer.reclaim();
+        writer.past.replaced(at);
+        writer.end(&self.present);
         Ok(policy)
     }
 
@@ -48,17 +49,18 @@ impl Keyring {
     pub(crate) fn remove(&self, id: KeyId, hour: Hour) -> Result<(), KeyChangeError> {
         let mut writer = self.write();
         let hash = self.hash(id);
-        let old = self.directory.block(hash);
+        // SAFETY: we hold the writers' lock, and reclaim last of all.
+        let (at, old) = unsafe { self.block(hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
-        let mut draft = Draft::copy(&old, &mut writer.arena);
+        let mut draft = Draft::copy(old, &mut writer.arena);
         draft.remove(id, |id| self.hash(id));
         self.count_out(record, old.lists(record));
         self.publish(draft, hash);
         writer.slots.give_back(id, record.slot(), hour);
         // Relaxed, as everywhere: a number and no more.
         self.keys.fetch_sub(1, Ordering::Relaxed);
-        writer.retire(old);
-        writer.reclaim();
+        writer.past.replaced(at);
+        writer.end(&self.present);
         Ok(())
     }
 }

@@ -1,64 +1,59 @@
 //! The keys: read by every decision, written seldom.
 //!
-//! A hash table in blocks of a fixed size, each behind `arc-swap`; a directory
-//! tells from a key's hash which is its. A reader holds one block for one
-//! decision and so sees wholly the old or wholly the new key. A writer replaces
-//! the one block that its change falls into, which copies kilobytes whatever
-//! the number of keys, or writes a new key into an empty place. A block that is
-//! full is split in two: nothing else ever moves.
+//! A hash table in blocks of a fixed size; a directory tells from a key's hash
+//! which is its. A reader looks a key up once and so sees wholly the old or
+//! wholly the new one. A writer replaces the one block that its change falls
+//! into, which copies kilobytes whatever the number of keys, or writes a new
+//! key into an empty place. A block that is full is split in two: nothing else
+//! ever moves.
 //!
 //! Writers take turns at a lock that no reader takes. What they replace they
-//! keep until nobody reads it, and free it themselves: no decision pays for
-//! freeing a block.
+//! keep until nobody reads it, which `arc-swap` tells them, and free it
+//! themselves: no decision pays for freeing a block.
 
 mod arena;
 mod block;
 mod bulk;
 mod change;
-mod counted;
 mod directory;
-mod entry;
 mod error;
+mod generation;
 mod order;
 mod origins;
 mod place;
+mod published;
 mod record;
 mod slots;
 
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use ahash::RandomState;
-use arc_swap::Guard;
 
 use crate::key::KeyId;
 use crate::origin::{HostFirst, OriginList};
 use crate::policy::{KeyPolicy, KeyState};
+use crate::prefetch::prefetch_at;
 use crate::project::Projects;
 
 use arena::Arena;
-use block::PLACES;
+use block::Block;
 pub(crate) use bulk::Existing;
-use counted::{BlockRef, Draft};
-use directory::Directory;
-use entry::BlockEntry;
+use directory::{Bits, Directory, Look};
 pub use error::KeyChangeError;
+use generation::{Entered, Past, Present};
 use origins::ListedOrigins;
-use record::Lists;
-pub(crate) use record::Record;
+use published::{BlockEntry, BlockPtr, Draft};
+pub(crate) use record::{Lists, Record};
 use slots::Slots;
 
-/// So many replaced blocks are not kept without looking whether some can be
-/// freed.
+/// How many replaced blocks are kept before some are freed.
 const RECLAIM_EVERY: usize = 64;
 
 /// The keys.
-///
-/// The fields are dropped in their order: the directory refers to blocks that
-/// lie in the writer's arena.
 pub(crate) struct Keyring {
     directory: Directory<BlockEntry>,
+    present: Present,
     hasher: RandomState,
     /// How many keys there are. Changed by the writer at turn.
     keys: AtomicUsize,
@@ -67,34 +62,96 @@ pub(crate) struct Keyring {
     origins: RwLock<ListedOrigins>,
 }
 
-/// What only the writer at turn touches. The arena is dropped last.
+/// What only the writer at turn touches.
 struct Writer {
     slots: Slots,
     max_keys: u32,
-    /// Replaced, and perhaps still read.
-    retired: Vec<BlockRef>,
+    /// Blocks that were replaced, and are perhaps still read.
+    past: Past<BlockPtr>,
     arena: Arena,
 }
 
-/// What the keyring holds of one key at one moment, held for one decision.
-pub(crate) struct Snapshot<'k> {
-    block: Guard<BlockRef>,
-    /// Where in the block the record is; behind all places for an unknown key.
-    place: usize,
-    /// The block's memory is the keyring's.
-    keyring: PhantomData<&'k Keyring>,
+/// The keyring, entered by a reader: what it finds stays as long as this.
+///
+/// To enter takes a locked instruction, and one more to leave. A processor
+/// begins with such a one only when all that it waits for has come: so enter
+/// before anything is read that may be far away.
+pub(crate) struct Reading<'k> {
+    keyring: &'k Keyring,
+    _entered: Entered,
 }
 
-impl Snapshot<'_> {
-    /// The record of the id that the snapshot was taken for.
+/// Where a key is looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'r> {
+    id: KeyId,
+    hash: u64,
+    block: &'r Block,
+    bits: Bits,
+}
+
+/// A key that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'r> {
+    record: &'r Record,
+    block: &'r Block,
+}
+
+impl Reading<'_> {
+    /// Where a key is looked for; asks for the line in which the search begins.
     #[inline]
-    pub(crate) fn record(&self) -> Option<&Record> {
-        self.block.record(self.place)
+    pub(crate) fn spot(&self, id: KeyId) -> Spot<'_> {
+        let hash = self.keyring.hash(id);
+        self.spot_at(id, hash, self.keyring.directory.look(hash))
     }
 
-    /// The allow lists of that record, if it has any.
-    pub(crate) fn lists(&self, record: &Record) -> Option<&Lists> {
-        self.block.lists(record).map(Arc::as_ref)
+    #[inline]
+    fn spot_at(&self, id: KeyId, hash: u64, look: Look<BlockPtr>) -> Spot<'_> {
+        // SAFETY: whoever finds a block in the directory having entered a
+        // generation before finds it unfreed until the generation is left, for
+        // which `Past` waits: `_entered` lives longer than `self` is borrowed.
+        // When the keyring is dropped nothing borrows it any more.
+        let block = unsafe { look.block.get() };
+        block.expect(hash);
+        let bits = look.bits;
+        Spot {
+            id,
+            hash,
+            block,
+            bits,
+        }
+    }
+
+    /// Looks for a key.
+    #[inline]
+    pub(crate) fn find<'r>(&'r self, mut spot: Spot<'r>) -> Option<Found<'r>> {
+        loop {
+            let Spot {
+                id,
+                hash,
+                block,
+                bits,
+            } = spot;
+            if let Some(record) = block.find(id, hash) {
+                return Some(Found { record, block });
+            }
+            let again = self.keyring.directory.look_again(hash, bits)?;
+            spot = self.spot_at(id, hash, again);
+        }
+    }
+}
+
+impl<'r> Found<'r> {
+    /// Its record.
+    #[inline]
+    pub(crate) fn record(self) -> &'r Record {
+        self.record
+    }
+
+    /// Its allow lists, if it has any.
+    #[inline]
+    pub(crate) fn lists(self) -> Option<&'r Lists> {
+        self.block.lists(self.record).map(Arc::as_ref)
     }
 }
 
@@ -106,13 +163,14 @@ impl Keyring {
         let mut arena = Arena::new();
         let block = Draft::empty(0, &mut arena).publish();
         Self {
-            directory: Directory::new(&block),
+            directory: Directory::new(block),
+            present: Present::new(),
             hasher: RandomState::with_seeds(a, b, c, d),
             keys: AtomicUsize::new(0),
             writer: Mutex::new(Writer {
                 slots: Slots::new(max_keys),
                 max_keys,
-                retired: Vec::new(),
+                past: Past::new(),
                 arena,
             }),
             origins: RwLock::new(ListedOrigins::default()),
@@ -124,34 +182,14 @@ impl Keyring {
         self.hasher.hash_one(id.to_bits())
     }
 
-    /// What there is of a key. Lock-free; allocates only the first time a
-    /// thread comes here.
+    /// Enters the keyring. Lock-free; allocates only the first time a thread
+    /// comes here.
     #[inline]
-    pub(crate) fn snapshot(&self, id: KeyId) -> Snapshot<'_> {
-        self.snapshot_by(id, self.hash(id))
-    }
-
-    #[inline]
-    fn snapshot_by(&self, id: KeyId, hash: u64) -> Snapshot<'_> {
-        let find = |block: &BlockRef| block.search(id, hash);
-        let (block, place) = self.directory.look(hash, find);
-        Snapshot {
-            block,
-            place: place.unwrap_or(PLACES),
-            keyring: PhantomData,
+    pub(crate) fn read(&self) -> Reading<'_> {
+        Reading {
+            keyring: self,
+            _entered: self.present.enter(),
         }
-    }
-
-    /// Asks for the line in which the search for a key begins. Holds nothing,
-    /// and waits for no more than the directory's own line.
-    #[inline]
-    pub(crate) fn expect(&self, id: KeyId) {
-        self.expect_hash(self.hash(id));
-    }
-
-    #[inline]
-    fn expect_hash(&self, hash: u64) {
-        self.directory.likely(hash).expect(hash);
     }
 
     /// Takes the writers' lock. Poison is passed over: a change is prepared in
@@ -178,10 +216,10 @@ impl Keyring {
 
     /// A key's policy.
     pub(crate) fn policy(&self, id: KeyId, projects: &Projects) -> Option<KeyPolicy> {
-        let snapshot = self.snapshot(id);
-        let record = snapshot.record()?;
-        let project = projects.name(record.project())?;
-        Some(record.policy(*project, snapshot.lists(record)))
+        let reading = self.read();
+        let found = reading.find(reading.spot(id))?;
+        let project = projects.name(found.record().project())?;
+        Some(found.record().policy(*project, found.lists()))
     }
 
     /// Frees what was replaced and is no longer read.
@@ -193,7 +231,34 @@ impl Keyring {
     /// with `hash` in as many bits as the draft goes by.
     fn publish(&self, draft: Draft, hash: u64) {
         let depth = draft.depth();
-        self.directory.put(&draft.publish(), hash, depth);
+        self.directory.put(draft.publish(), hash, depth);
+    }
+
+    /// Asks for the line in which the search for a hash begins. For the writer
+    /// at turn.
+    fn expect(&self, hash: u64) {
+        prefetch_at(self.directory.look(hash).block.home(hash));
+    }
+
+    /// Notes a block that was replaced. Where many are, frees some on the way,
+    /// so that memory does not hold all of it twice.
+    fn replaced(&self, writer: &mut Writer, block: BlockPtr) {
+        writer.past.replaced(block);
+        if writer.past.present() >= RECLAIM_EVERY {
+            writer.end(&self.present);
+        }
+    }
+
+    /// The block that a hash belongs to.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the writer at turn, and nothing is reclaimed before it has
+    /// done with the block.
+    unsafe fn block<'a>(&self, hash: u64) -> (BlockPtr, &'a Block) {
+        let block = self.directory.look(hash).block;
+        // SAFETY: only `reclaim` frees blocks, says the caller.
+        (block, unsafe { block.get() })
     }
 
     /// The listed origins, for the writer at turn.
@@ -220,22 +285,40 @@ impl Keyring {
 }
 
 impl Writer {
-    /// Keeps what was replaced until nobody reads it. Where much is replaced,
-    /// frees some on the way, so that memory does not hold all of it twice.
-    fn retire(&mut self, block: BlockRef) {
-        self.retired.push(block);
-        if self.retired.len().is_multiple_of(RECLAIM_EVERY) {
-            self.reclaim();
-        }
+    /// Ends a change: whoever enters from now on finds it. Frees what nobody
+    /// reads any more.
+    fn end(&mut self, present: &Present) {
+        self.past.end(present);
+        self.reclaim();
     }
 
     fn reclaim(&mut self) {
-        // `swap` has turned every reader's borrowed hold on what it replaced
-        // into a counted one, and nobody can take a new one: a count of one is
-        // ours alone.
-        let retired = std::mem::take(&mut self.retired);
-        let kept = |block: BlockRef| block.free(&mut self.arena).err();
-        self.retired = retired.into_iter().filter_map(kept).collect();
+        let arena = &mut self.arena;
+        // SAFETY: it was replaced in the directory, and all have left who could
+        // have found it there: that is what `Past` waits for. All blocks come
+        // from this arena.
+        self.past.reclaim(|block| unsafe { block.free(arena) });
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut();
+        let writer = writer.unwrap_or_else(PoisonError::into_inner);
+        writer.end(&self.present);
+        // Of the entries that lead to a block one alone has a number of no more
+        // bits than the block goes by.
+        let once = |(number, block): (u64, BlockPtr)| {
+            // SAFETY: no block of the directory is freed before all are counted.
+            let depth = unsafe { block.get() }.depth();
+            (number.checked_shr(depth).unwrap_or(0) == 0).then_some(block)
+        };
+        let blocks: Vec<_> = self.directory.entries().filter_map(once).collect();
+        for block in blocks {
+            // SAFETY: nobody has borrowed the keyring any more, so nobody reads
+            // it, and each block is here once.
+            unsafe { block.free(&mut writer.arena) };
+        }
     }
 }
 

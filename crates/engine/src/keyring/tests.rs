@@ -51,11 +51,22 @@ fn hour(number: u64) -> Hour {
     Hour::of(number * 3600)
 }
 
+/// A copy of the record of a key.
+fn found(keyring: &Keyring, number: u64) -> Option<Record> {
+    let reading = keyring.read();
+    let found = reading.find(reading.spot(id(number)))?;
+    Some(*found.record())
+}
+
 fn limit(keyring: &Keyring, number: u64) -> Option<u64> {
-    keyring
-        .snapshot(id(number))
-        .record()
-        .and_then(Record::limit)
+    found(keyring, number)?.limit()
+}
+
+/// How many different blocks the directory leads to.
+fn blocks(keyring: &Keyring) -> usize {
+    let entries = keyring.directory.entries();
+    let blocks: HashSet<_> = entries.map(|(_, block)| block).collect();
+    blocks.len()
 }
 
 #[test]
@@ -72,7 +83,7 @@ fn keeps_every_key_while_it_grows() {
     assert!(keyring.directory.depth() > 4);
     for n in 0..count {
         assert_eq!(limit(keyring, n), Some(n));
-        let slot = keyring.snapshot(id(n)).record().unwrap().slot();
+        let slot = found(keyring, n).unwrap().slot();
         assert_eq!(slots.insert(slot, n), None, "a slot of its own");
     }
     assert_eq!(limit(keyring, count), None);
@@ -100,7 +111,7 @@ fn a_change_is_all_or_nothing() {
 fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
     let all = keyring(1);
     let (keyring, projects) = &all;
-    let slot = |n| keyring.snapshot(id(n)).record().map(Record::slot);
+    let slot = |n| found(keyring, n).map(|record| record.slot());
     put(&all, vec![record(1, 5)], Existing::Refuse, 1).unwrap();
     let before = slot(1);
     put(&all, vec![record(1, 6)], Existing::Replace, 1).unwrap();
@@ -151,27 +162,28 @@ fn what_was_replaced_is_freed_by_the_writer_once_unread() {
     let all = keyring(10);
     let keyring = &all.0;
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
-    let held = keyring.snapshot(id(1));
+    let reading = keyring.read();
+    let held = reading.find(reading.spot(id(1))).unwrap();
     put(&all, vec![record(1, 2)], Existing::Replace, 1).unwrap();
-    assert_eq!(keyring.write().retired.len(), 1, "still read");
-    assert_eq!(
-        held.record().and_then(Record::limit),
-        Some(1),
-        "wholly the old key"
-    );
-    drop(held);
+    assert_eq!(keyring.write().past.waiting(), 1, "still read");
+    assert_eq!(held.record().limit(), Some(1), "wholly the old key");
+    let again = reading.find(reading.spot(id(1))).unwrap();
+    assert_eq!(again.record().limit(), Some(2), "and now the new one");
+    drop(reading);
     keyring.reclaim();
     let writer = keyring.write();
-    assert_eq!((writer.retired.len(), writer.arena.taken()), (0, 1));
+    assert_eq!((writer.past.waiting(), writer.arena.taken()), (0, 1));
 }
 
 #[test]
 fn a_new_key_is_written_into_the_block_that_readers_hold() {
     let all = keyring(10);
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
-    let held = all.0.snapshot(id(1));
+    let reading = all.0.read();
+    let held = reading.find(reading.spot(id(1))).unwrap();
     put(&all, vec![record(2, 2)], Existing::Refuse, 1).unwrap();
-    assert!(std::ptr::eq(&**held.block, &**all.0.snapshot(id(2)).block));
+    let new = reading.find(reading.spot(id(2))).unwrap();
+    assert!(std::ptr::eq(held.block, new.block));
     assert_eq!(limit(&all.0, 2), Some(2));
     assert_eq!(all.0.write().arena.taken(), 1, "nothing was copied");
 }
@@ -233,7 +245,7 @@ fn origin(number: u64, limit: u64) -> String {
 
 fn known(keyring: &Keyring, projects: &Projects, number: u64) -> Option<Known> {
     let policy = keyring.policy(id(number), projects)?;
-    let slot = keyring.snapshot(id(number)).record()?.slot();
+    let slot = found(keyring, number)?.slot();
     let limit = policy.hourly_limit?.units();
     let origin = policy.origins.iter().next().map(ToString::to_string);
     Some((limit, policy.state, slot, origin))
@@ -281,7 +293,7 @@ proptest! {
                         None => prop_assert_eq!(answer, Ok(())),
                     }
                     for (number, limit, lists) in keys {
-                        let slot = keyring.snapshot(id(number)).record().unwrap().slot();
+                        let slot = found(keyring, number).unwrap().slot();
                         let origin = lists.then(|| origin(number, limit));
                         let before = model.get(&number);
                         let state = before.map_or(KeyState::Active, |before| {
@@ -311,12 +323,14 @@ proptest! {
             // Held over many changes, as by a slow reader.
             if held.len() < 5 {
                 let number = model.keys().min().copied().unwrap_or(0);
-                let snapshot = keyring.snapshot(id(number));
-                let seen = snapshot.record().and_then(Record::limit);
-                held.push((snapshot, seen));
+                let reading = keyring.read();
+                let found = reading.find(reading.spot(id(number)));
+                let found = found.map(|found| (&raw const *found.record(), found.record().limit()));
+                held.push((reading, found));
             }
-            for (snapshot, seen) in &held {
-                prop_assert_eq!(snapshot.record().and_then(Record::limit), *seen);
+            for (record, seen) in held.iter().filter_map(|(_, found)| *found) {
+                // SAFETY: the reading in which it was found is held beside it.
+                prop_assert_eq!(unsafe { &*record }.limit(), seen);
             }
             for number in (0..300).step_by(if cfg!(miri) { 29 } else { 1 }) {
                 prop_assert_eq!(known(keyring, projects, number), model.get(&number).cloned());
@@ -333,8 +347,8 @@ proptest! {
         drop(held);
         keyring.reclaim();
         let writer = keyring.write();
-        prop_assert!(writer.retired.is_empty());
-        prop_assert_eq!(writer.arena.taken(), keyring.directory.blocks());
+        prop_assert!(writer.past.waiting() == 0);
+        prop_assert_eq!(writer.arena.taken(), blocks(keyring));
     }
 }
 
@@ -367,24 +381,26 @@ fn readers_see_wholly_the_old_or_wholly_the_new_key() {
         let read = || {
             let mut last = 0;
             while !writer.is_finished() {
-                let snapshot = keyring.snapshot(id(1));
-                let record = snapshot.record().expect("it is always there");
+                let reading = keyring.read();
+                let find = |number| reading.find(reading.spot(id(number)));
+                let found = find(1).expect("it is always there");
+                let record = found.record();
                 let round = record.limit().unwrap();
                 assert_eq!(record.expires_at(), Some(round));
                 let origin = format!("https://r{round}.test");
-                let lists = snapshot.lists(record).unwrap();
+                let lists = found.lists().unwrap();
                 assert!(lists.origins.lists(origin.as_bytes()));
                 assert!(round >= last, "never back");
                 last = round;
                 // Written in place: wholly there or not at all.
-                let newest = keyring.snapshot(id(2 * round + 1));
-                if let Some(record) = newest.record() {
+                if let Some(newest) = find(2 * round + 1) {
+                    let record = newest.record();
                     assert_eq!(record.limit(), Some(round));
                     assert_eq!(*record.digest(), digest(2 * round + 1));
                 }
                 if round > 2 {
-                    let there = keyring.snapshot(id(2 * (round - 1) + 1));
-                    assert!(there.record().is_some(), "put before round {round}");
+                    let there = find(2 * (round - 1) + 1);
+                    assert!(there.is_some(), "put before round {round}");
                 }
             }
         };
@@ -395,6 +411,6 @@ fn readers_see_wholly_the_old_or_wholly_the_new_key() {
     });
     keyring.reclaim();
     let writer = keyring.write();
-    assert!(writer.retired.is_empty());
-    assert_eq!(writer.arena.taken(), keyring.directory.blocks());
+    assert!(writer.past.waiting() == 0);
+    assert_eq!(writer.arena.taken(), blocks(keyring));
 }

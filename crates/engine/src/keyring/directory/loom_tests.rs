@@ -1,6 +1,4 @@
-//! Models of readers while the table doubles. Blocks are numbers here, and an
-//! entry is one atomic word in place of `arc-swap`, with no more ordering than
-//! that gives.
+//! Models of readers while the table doubles. A block is a number here.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -13,16 +11,6 @@ use super::*;
 struct Leaf {
     keys: u32,
     depth: u32,
-}
-
-struct Held(Leaf);
-
-impl Deref for Held {
-    type Target = Leaf;
-
-    fn deref(&self) -> &Leaf {
-        &self.0
-    }
 }
 
 struct Word(AtomicU64);
@@ -44,16 +32,15 @@ impl Leaf {
 
 impl Entry for Word {
     type Block = Leaf;
-    type Held = Held;
 
     fn new(leaf: Leaf) -> Self {
         Self(AtomicU64::new(leaf.word()))
     }
 
-    fn load(&self) -> Held {
+    fn load(&self) -> Leaf {
         // Changes nothing. But of a word loom remembers the last access alone:
         // with two loads in a row it would not try what comes between.
-        Held(self.0.fetch_or(0, Ordering::Acquire).into())
+        self.0.fetch_or(0, Ordering::Acquire).into()
     }
 
     fn swap(&self, leaf: Leaf) -> Leaf {
@@ -68,20 +55,26 @@ fn block(keys: &[u64], depth: u32) -> Leaf {
 }
 
 fn put(directory: &Directory<Word>, keys: &[u64], depth: u32) {
-    directory.put(&block(keys, depth), keys[0], depth);
+    directory.put(block(keys, depth), keys[0], depth);
 }
 
 /// 2 in one block, 1 and 3 in the other.
 fn directory() -> Arc<Directory<Word>> {
-    let directory = Directory::new(&block(&[], 0));
+    let directory = Directory::new(block(&[], 0));
     put(&directory, &[2], 1);
     put(&directory, &[1, 3], 1);
     Arc::new(directory)
 }
 
 fn is_there(directory: &Directory<Word>, key: u64) -> bool {
-    let find = |leaf: &Leaf| (leaf.keys >> key & 1 == 1).then_some(());
-    directory.look(key, find).1.is_some()
+    let mut look = directory.look(key);
+    while look.block.keys >> key & 1 == 0 {
+        let Some(again) = directory.look_again(key, look.bits) else {
+            return false;
+        };
+        look = again;
+    }
+    true
 }
 
 /// Splits the block of 1 and 3, for which the table doubles.
@@ -163,7 +156,7 @@ fn loom_finds_the_fault_of_looking_once() {
             let directory = directory.clone();
             thread::spawn(move || split(&directory))
         };
-        let leaf = *directory.likely(3).load();
+        let leaf = directory.look(3).block;
         assert!(leaf.keys >> 3 & 1 == 1, "missed");
         writer.join().unwrap();
     });

@@ -17,7 +17,6 @@
 //! still as many, else looks again. A key that was found is right whatever
 //! happened, since it lies in no block but its own.
 
-use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,15 +29,14 @@ const FIRST_BITS: u32 = if cfg!(any(test, loom)) { 1 } else { 4 };
 pub(super) const MAX_DEPTH: u32 = 32;
 const SEGMENTS: usize = (MAX_DEPTH - FIRST_BITS) as usize + 1;
 
-/// An entry: one place that readers load from while a writer swaps.
+/// An entry: one place that readers load from while a writer swaps. Loading
+/// acquires what swapping releases.
 pub(super) trait Entry {
-    /// A counted reference to a block.
-    type Block: Clone;
-    /// What a reader holds.
-    type Held: Deref<Target = Self::Block>;
+    /// The address of a block.
+    type Block: Copy;
 
     fn new(block: Self::Block) -> Self;
-    fn load(&self) -> Self::Held;
+    fn load(&self) -> Self::Block;
     fn swap(&self, block: Self::Block) -> Self::Block;
 }
 
@@ -54,10 +52,20 @@ pub(super) struct Directory<E> {
     segments: [OnceLock<Box<[E]>>; SEGMENTS],
 }
 
+/// What a look at the directory found, and by how many bits.
+pub(super) struct Look<B> {
+    pub(super) block: B,
+    pub(super) bits: Bits,
+}
+
+/// The bits that counted, as a mask.
+#[derive(Clone, Copy)]
+pub(super) struct Bits(u64);
+
 impl<E: Entry> Directory<E> {
     /// A directory all of whose entries lead to one block.
-    pub(super) fn new(block: &E::Block) -> Self {
-        let entries = std::iter::repeat_with(|| E::new(block.clone()));
+    pub(super) fn new(block: E::Block) -> Self {
+        let entries = std::iter::repeat_with(|| E::new(block));
         let first: Box<[E]> = entries.take(1 << FIRST_BITS).collect();
         let mut segments = [const { OnceLock::new() }; SEGMENTS];
         segments[0] = OnceLock::from(first);
@@ -78,58 +86,41 @@ impl<E: Entry> Directory<E> {
         &segment[number as usize & (segment.len() - 1)]
     }
 
-    /// The entry of a hash, as far as the calling thread knows. To be asked
-    /// for in advance, not to be relied on.
+    /// The block of a hash, as far as the calling thread knows: that of the key,
+    /// or one that was split since.
     #[inline]
-    pub(super) fn likely(&self, hash: u64) -> &E {
-        self.entry(hash & self.mask.load(Ordering::Acquire))
+    pub(super) fn look(&self, hash: u64) -> Look<E::Block> {
+        // Acquire pairs with the Release in `double`: the segments that the
+        // mask leads to are there.
+        let mask = self.mask.load(Ordering::Acquire);
+        let block = self.entry(hash & mask).load();
+        let bits = Bits(mask);
+        Look { block, bits }
     }
 
-    /// Looks for something by its hash in the block that it belongs to; holds
-    /// the block. Lock-free: it looks again only where the table doubled.
+    /// For who did not find its key in the block of a look: another block to
+    /// look in, if that one may have been split meanwhile. Lock-free: there is
+    /// one only where the table doubled.
     #[inline]
-    pub(super) fn look<T>(
-        &self,
-        hash: u64,
-        find: impl Fn(&E::Block) -> Option<T>,
-    ) -> (E::Held, Option<T>) {
-        // Acquire, here and below, pairs with the Release in `double`: the
-        // segments that the mask leads to are there.
-        let mut mask = self.mask.load(Ordering::Acquire);
-        loop {
-            let held = self.entry(hash & mask).load();
-            let found = find(&held);
-            if found.is_some() {
-                return (held, found);
-            }
-            // If the block goes by more bits than the mask has, the table was
-            // doubled before the block was put into the entry; since the entry
-            // was loaded with Acquire, this load sees it.
-            let now = self.mask.load(Ordering::Acquire);
-            if now == mask {
-                return (held, None);
-            }
-            mask = now;
-        }
-    }
-
-    /// The block that a hash belongs to. For the writer at turn.
-    pub(super) fn block(&self, hash: u64) -> E::Block {
-        E::Block::clone(&self.likely(hash).load())
+    pub(super) fn look_again(&self, hash: u64, last: Bits) -> Option<Look<E::Block>> {
+        // If the block goes by more bits than the mask had, the table was
+        // doubled before the block was put into the entry; since the entry was
+        // loaded with Acquire, this load sees it.
+        let is_another = self.mask.load(Ordering::Acquire) != last.0;
+        is_another.then(|| self.look(hash))
     }
 
     /// Puts a block in place of those that its keys belonged to: into every
     /// entry that agrees with `hash` in the lower `depth` bits. For the writer
-    /// at turn, who holds on to what is replaced, or a reader would be the last
-    /// to do so.
-    pub(super) fn put(&self, block: &E::Block, hash: u64, depth: u32) {
+    /// at turn.
+    pub(super) fn put(&self, block: E::Block, hash: u64, depth: u32) {
         while self.depth() < depth {
             self.double();
         }
         let mask = (1 << self.depth()) - 1;
         let first = hash & mask & ((1 << depth) - 1);
         for number in (first..=mask).step_by(1 << depth) {
-            drop(self.entry(number).swap(block.clone()));
+            self.entry(number).swap(block);
         }
     }
 
@@ -137,7 +128,7 @@ impl<E: Entry> Directory<E> {
     /// waiting.
     fn double(&self) {
         let depth = self.depth();
-        let twin = |number| E::new(E::Block::clone(&self.entry(number).load()));
+        let twin = |number| E::new(self.entry(number).load());
         let more: Box<[E]> = (0..1 << depth).map(twin).collect();
         // Nobody else sets it: writers take turns.
         let _ = self.segments[(depth + 1 - FIRST_BITS) as usize].set(more);
@@ -147,18 +138,9 @@ impl<E: Entry> Directory<E> {
         self.depth.store(depth + 1, Relaxed);
     }
 
-    /// How many different blocks there are.
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn blocks(&self) -> usize
-    where
-        E::Block: Deref,
-    {
-        let mut blocks: Vec<_> = (0..1 << self.depth())
-            .map(|number| std::ptr::from_ref(&**self.entry(number).load()).addr())
-            .collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        blocks.len()
+    /// Every entry's block, with the entry's number. For the writer at turn.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, E::Block)> {
+        (0..1 << self.depth()).map(|number| (number, self.entry(number).load()))
     }
 
     /// How many bits of a hash count. For the writer at turn.

@@ -1,0 +1,43 @@
+//! Which addresses were lately found blocked.
+//!
+//! A request that is refused for its address needs none of what the others
+//! need, and the others need not wait for the table of failures before they
+//! ask for the rest. Which of the two a request will be is guessed from this;
+//! no answer hangs on it, only the order of steps.
+
+use super::Place;
+use crate::sync::{AtomicU32, Ordering};
+
+/// Cells; each stands for every so-many-th address. Few enough to stay in the
+/// cache, 16 KiB.
+const CELLS: usize = 4096;
+
+/// For each cell until when one of its addresses is blocked, in unix seconds as
+/// far as 32 bits hold them.
+pub(crate) struct Recent(Box<[AtomicU32]>);
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self((0..CELLS).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    fn cell(&self, place: Place<'_>) -> &AtomicU32 {
+        &self.0[place.hash.bits() as usize % CELLS]
+    }
+
+    /// Whether to look for a block before anything else.
+    pub(crate) fn suspects(&self, place: Place<'_>, now: u64) -> bool {
+        // Relaxed, here and below: a hint publishes nothing.
+        now < u64::from(self.cell(place).load(Ordering::Relaxed))
+    }
+
+    /// Notes that an address is blocked.
+    pub(crate) fn note(&self, place: Place<'_>, until: u64) {
+        let until = u32::try_from(until).unwrap_or(u32::MAX);
+        let cell = self.cell(place);
+        // Read first: as long as a block lasts its line is only read.
+        if cell.load(Ordering::Relaxed) < until {
+            cell.store(until, Ordering::Relaxed);
+        }
+    }
+}

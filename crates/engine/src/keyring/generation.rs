@@ -1,0 +1,296 @@
+//! Which blocks nobody reads any more.
+//!
+//! A reader enters the present generation, by `arc-swap`, and may then follow
+//! every address that it finds in the directory until it leaves. A writer puts
+//! new blocks in place of old ones and then ends the generation: whoever enters
+//! the next one finds the new blocks only. So what was replaced in a generation
+//! is free once that one and all before it have been left: an earlier reader
+//! too may have found a block of later on.
+//!
+//! One entry is enough for any number of look-ups, and takes the same two
+//! locked instructions as a single one; a reader never frees.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+/// A span of time between two changes.
+pub(super) struct Generation(());
+
+/// The present generation, for readers.
+pub(super) struct Present(ArcSwap<Generation>);
+
+/// An entered generation; left when it is dropped.
+pub(super) type Entered = Guard<Arc<Generation>>;
+
+impl Present {
+    pub(super) fn new() -> Self {
+        Self(ArcSwap::from_pointee(Generation(())))
+    }
+
+    /// Enters it. Lock-free; allocates only the first time a thread comes here.
+    #[inline]
+    pub(super) fn enter(&self) -> Entered {
+        self.0.load()
+    }
+
+    /// Ends it, and begins the next.
+    fn end(&self) -> Arc<Generation> {
+        self.0.swap(Arc::new(Generation(())))
+    }
+}
+
+/// A generation that has ended.
+pub(super) trait Ended {
+    /// Whether all who had entered it have left, and what they read was read
+    /// before this. Once true it stays so: nobody can enter it any more.
+    fn is_left(&mut self) -> bool;
+}
+
+impl Ended for Arc<Generation> {
+    fn is_left(&mut self) -> bool {
+        // `swap` has turned every reader's borrowed hold on what it replaced
+        // into a counted one. `get_mut` synchronises with those who dropped
+        // theirs.
+        Arc::get_mut(self).is_some()
+    }
+}
+
+/// What writers have replaced and not yet freed.
+pub(super) struct Past<T, G = Arc<Generation>> {
+    /// In the generation that has not ended yet.
+    present: Vec<T>,
+    /// In those before, the oldest first.
+    ended: VecDeque<(G, Vec<T>)>,
+}
+
+impl<T, G: Ended> Past<T, G> {
+    pub(super) fn new() -> Self {
+        Self {
+            present: Vec::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Notes what was replaced: nobody can find it any more, but who has
+    /// entered the present generation or an earlier one.
+    pub(super) fn replaced(&mut self, what: T) {
+        self.present.push(what);
+    }
+
+    /// How much was replaced in the present generation.
+    pub(super) fn present(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Ends the present generation, by `end`, if anything was replaced in it.
+    fn end_by(&mut self, end: impl FnOnce() -> G) {
+        if !self.present.is_empty() {
+            self.ended
+                .push_back((end(), std::mem::take(&mut self.present)));
+        }
+    }
+
+    /// Hands out all that nobody reads any more.
+    pub(super) fn reclaim(&mut self, mut free: impl FnMut(T)) {
+        while let Some((generation, _)) = self.ended.front_mut()
+            && generation.is_left()
+        {
+            let (_, replaced) = self.ended.pop_front().unwrap_or_else(|| unreachable!());
+            replaced.into_iter().for_each(&mut free);
+        }
+    }
+
+    /// How much waits to be freed.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        let ended = self.ended.iter().map(|(_, replaced)| replaced.len());
+        self.present.len() + ended.sum::<usize>()
+    }
+}
+
+impl<T> Past<T> {
+    /// Ends the present generation, if anything was replaced in it.
+    pub(super) fn end(&mut self, present: &Present) {
+        self.end_by(|| present.end());
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn freed(past: &mut Past<u32>) -> Vec<u32> {
+        let mut freed = Vec::new();
+        past.reclaim(|what| freed.push(what));
+        freed
+    }
+
+    #[test]
+    fn an_early_reader_holds_what_was_replaced_later() {
+        let present = Present::new();
+        let mut past = Past::new();
+        let early = present.enter();
+        past.replaced(1);
+        past.end(&present);
+        let late = present.enter();
+        past.replaced(2);
+        past.end(&present);
+        assert!(freed(&mut past).is_empty());
+        drop(late);
+        assert!(freed(&mut past).is_empty(), "the early one may read it");
+        let latest = present.enter();
+        drop(early);
+        assert_eq!(freed(&mut past), [1, 2]);
+        drop(latest);
+    }
+
+    #[test]
+    fn without_a_change_no_generation_ends() {
+        let present = Present::new();
+        let mut past = Past::<u32>::new();
+        let before = Arc::as_ptr(&present.0.load_full());
+        past.end(&present);
+        assert_eq!(Arc::as_ptr(&present.0.load_full()), before);
+        assert_eq!(past.waiting(), 0);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    //! `arc-swap` is a mutex over an `Arc` here, which gives no more than it.
+
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::sync::{Arc, Mutex};
+    use loom::thread;
+
+    use super::*;
+
+    /// A generation that is over when `left` says so of its `Arc`.
+    struct Counted(Arc<()>, fn(&mut Arc<()>) -> bool);
+
+    impl Ended for Counted {
+        fn is_left(&mut self) -> bool {
+            (self.1)(&mut self.0)
+        }
+    }
+
+    fn is_left(generation: &mut Arc<()>) -> bool {
+        Arc::get_mut(generation).is_some()
+    }
+
+    /// One entry of a directory, and blocks that say whether they were freed.
+    struct Shared {
+        present: Mutex<Arc<()>>,
+        entry: AtomicUsize,
+        freed: [AtomicUsize; 3],
+    }
+
+    impl Shared {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                present: Mutex::new(Arc::new(())),
+                entry: AtomicUsize::new(0),
+                freed: std::array::from_fn(|_| AtomicUsize::new(0)),
+            })
+        }
+
+        fn end(&self) -> Arc<()> {
+            std::mem::replace(&mut *self.present.lock().unwrap(), Arc::new(()))
+        }
+
+        /// Enters, follows the entry, and leaves.
+        fn read(&self) -> usize {
+            let entered = self.present.lock().unwrap().clone();
+            let block = self.entry.load(Ordering::Acquire);
+            thread::yield_now();
+            assert_eq!(self.freed[block].load(Ordering::Relaxed), 0, "was freed");
+            drop(entered);
+            block
+        }
+
+        /// Puts block `new` in place of the one before it.
+        fn replace(
+            &self,
+            new: usize,
+            past: &mut Past<usize, Counted>,
+            left: fn(&mut Arc<()>) -> bool,
+        ) {
+            let old = self.entry.swap(new, Ordering::AcqRel);
+            past.replaced(old);
+            past.end_by(|| Counted(self.end(), left));
+            past.reclaim(|block| self.freed[block].store(1, Ordering::Relaxed));
+        }
+    }
+
+    fn two_changes_beside_a_reader(left: fn(&mut Arc<()>) -> bool) {
+        loom::model(move || {
+            let shared = Shared::new();
+            let reader = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let first = shared.read();
+                    assert!(shared.read() >= first);
+                })
+            };
+            let mut past = Past::new();
+            shared.replace(1, &mut past, left);
+            shared.replace(2, &mut past, left);
+            reader.join().unwrap();
+            assert_eq!(shared.read(), 2);
+            past.reclaim(|block| shared.freed[block].store(1, Ordering::Relaxed));
+            assert_eq!(past.waiting(), 0);
+        });
+    }
+
+    #[test]
+    fn loom_no_block_is_freed_under_its_reader() {
+        two_changes_beside_a_reader(is_left);
+    }
+
+    /// The broken twin: what was replaced is freed without a look at who reads.
+    #[test]
+    #[should_panic(expected = "was freed")]
+    fn loom_finds_the_fault_of_not_looking() {
+        two_changes_beside_a_reader(|_| true);
+    }
+
+    /// Another: each generation is freed for itself, whatever was before it.
+    #[test]
+    #[should_panic(expected = "was freed")]
+    fn loom_finds_the_fault_of_looking_at_one_generation() {
+        loom::model(|| {
+            let shared = Shared::new();
+            let reader = {
+                let shared = shared.clone();
+                thread::spawn(move || shared.read())
+            };
+            let mut first = Past::new();
+            shared.replace(1, &mut first, is_left);
+            let mut second = Past::new();
+            shared.replace(2, &mut second, is_left);
+            reader.join().unwrap();
+        });
+    }
+
+    /// And one more: the generation ends before the block is replaced.
+    #[test]
+    #[should_panic(expected = "was freed")]
+    fn loom_finds_the_fault_of_ending_early() {
+        loom::model(|| {
+            let shared = Shared::new();
+            let reader = {
+                let shared = shared.clone();
+                thread::spawn(move || shared.read())
+            };
+            let mut past = Past::new();
+            let ended = Counted(shared.end(), is_left);
+            let old = shared.entry.swap(1, Ordering::AcqRel);
+            past.replaced(old);
+            past.end_by(|| ended);
+            past.reclaim(|block| shared.freed[block].store(1, Ordering::Relaxed));
+            reader.join().unwrap();
+        });
+    }
+}
