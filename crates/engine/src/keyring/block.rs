@@ -355,6 +355,7 @@ mod tests {
             2,
             "the place of the first was free"
         );
+        copy.discard(&mut arena);
     }
 
     #[test]
