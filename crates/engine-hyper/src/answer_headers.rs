@@ -1,10 +1,9 @@
 //! Writes what the engine renders into a header map, with few allocations:
-//! constant values are shared, those that most answers say alike are kept from
-//! the last one, and all others lie in one buffer.
+//! constant values are shared, and those that most answers say alike are kept
+//! from the last one.
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
 use engine::wire::Wire;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -41,7 +40,6 @@ pub(crate) struct Writer<'a> {
     headers: &'a mut HeaderMap,
     constants: &'a Constants,
     origin: Option<&'a HeaderValue>,
-    values: Values,
 }
 
 impl<'a> Writer<'a> {
@@ -54,7 +52,6 @@ impl<'a> Writer<'a> {
             headers,
             constants,
             origin,
-            values: Values::default(),
         }
     }
 
@@ -62,8 +59,13 @@ impl<'a> Writer<'a> {
     /// way, so that none stands twice; the two that are lists of names are
     /// joined to what it said.
     pub(crate) fn put(&mut self, name: &'static str, value: &[u8]) {
-        let name = header_name(name);
-        let Some(value) = self.value(&name, value) else {
+        let (name, alike) = known(name);
+        let value = match alike {
+            Some(alike) => alike.value(value),
+            None => self.value(&name, value),
+        };
+        // The engine renders none that cannot stand in a header.
+        let Some(value) = value else {
             return;
         };
         match name {
@@ -81,19 +83,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn value(&mut self, name: &HeaderName, value: &[u8]) -> Option<HeaderValue> {
+    fn value(&self, name: &HeaderName, value: &[u8]) -> Option<HeaderValue> {
         let same = |known: &HeaderValue| known.as_bytes() == value;
-        if *name == header::ACCESS_CONTROL_ALLOW_ORIGIN {
-            if let Some(origin) = self.origin.filter(|origin| same(origin)) {
-                return Some(origin.clone());
-            }
-        } else if let Some(constant) = self.constants.of(name).filter(same) {
-            return Some(constant);
-        }
-        match Alike::of(name) {
-            Some(alike) => alike.value(value),
-            None => self.values.make(value),
-        }
+        let known = match *name {
+            header::ACCESS_CONTROL_ALLOW_ORIGIN => self.origin.cloned(),
+            _ => self.constants.of(name),
+        };
+        known
+            .filter(same)
+            .or_else(|| HeaderValue::from_bytes(value).ok())
     }
 }
 
@@ -114,19 +112,6 @@ thread_local! {
 }
 
 impl Alike {
-    /// What a name of the engine's rendering stands for.
-    fn of(name: &HeaderName) -> Option<Self> {
-        if *name == POLICY {
-            Some(Self::Policy)
-        } else if *name == LIMIT {
-            Some(Self::Limit)
-        } else if *name == RESET {
-            Some(Self::Reset)
-        } else {
-            None
-        }
-    }
-
     /// A value, the last one if that is the same; `None` where the bytes
     /// cannot stand in a header.
     pub(crate) fn value(self, bytes: &[u8]) -> Option<HeaderValue> {
@@ -141,30 +126,6 @@ impl Alike {
     }
 }
 
-static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
-/// Makes header values that share one buffer.
-#[derive(Default)]
-pub(crate) struct Values(BytesMut);
-
-impl Values {
-    /// A value; `None` where the bytes cannot stand in a header, of which the
-    /// engine renders none.
-    pub(crate) fn make(&mut self, value: &[u8]) -> Option<HeaderValue> {
-        if self.0.capacity() < value.len() {
-            self.0.reserve(value.len().max(ROOM));
-        }
-        self.0.extend_from_slice(value);
-        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
-    }
-}
-
-/// Holds the values of a budget that differ from answer to answer, or those of
-/// an identity.
-const ROOM: usize = 96;
-
 /// Whether a header that is a list of names has one of them already, or `*`.
 fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &[u8]) -> bool {
     let mut listed = headers
@@ -177,28 +138,29 @@ fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &[u8]) -> bool {
     })
 }
 
-/// The typed form of a name, without parsing it.
-fn header_name(name: &'static str) -> HeaderName {
+/// The typed form of a name, without parsing it, and whether most answers say
+/// its value alike.
+fn known(name: &'static str) -> (HeaderName, Option<Alike>) {
     macro_rules! own {
-        ($($text:literal),+) => {
+        ($($text:literal => $alike:expr,)+) => {
             match name {
-                "vary" => header::VARY,
-                "cache-control" => header::CACHE_CONTROL,
-                "retry-after" => header::RETRY_AFTER,
-                "www-authenticate" => header::WWW_AUTHENTICATE,
-                "access-control-allow-origin" => header::ACCESS_CONTROL_ALLOW_ORIGIN,
-                "access-control-expose-headers" => header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                $($text => const { HeaderName::from_static($text) },)+
-                other => HeaderName::from_static(other),
+                "vary" => (header::VARY, None),
+                "cache-control" => (header::CACHE_CONTROL, None),
+                "retry-after" => (header::RETRY_AFTER, None),
+                "www-authenticate" => (header::WWW_AUTHENTICATE, None),
+                "access-control-allow-origin" => (header::ACCESS_CONTROL_ALLOW_ORIGIN, None),
+                "access-control-expose-headers" => (header::ACCESS_CONTROL_EXPOSE_HEADERS, None),
+                $($text => (const { HeaderName::from_static($text) }, $alike),)+
+                other => (HeaderName::from_static(other), None),
             }
         };
     }
     own!(
-        "ratelimit",
-        "ratelimit-policy",
-        "x-ratelimit-limit",
-        "x-ratelimit-remaining",
-        "x-ratelimit-reset"
+        "ratelimit" => None,
+        "ratelimit-policy" => Some(Alike::Policy),
+        "x-ratelimit-limit" => Some(Alike::Limit),
+        "x-ratelimit-remaining" => None,
+        "x-ratelimit-reset" => Some(Alike::Reset),
     )
 }
 
@@ -262,19 +224,5 @@ mod tests {
         }
         assert!(Alike::Limit.value(b"a\nb").is_none());
         assert_eq!(Alike::Limit.value(b"1000").unwrap(), "1000");
-    }
-
-    #[test]
-    fn values_outlive_their_buffer() {
-        let mut values = Values::default();
-        let long = vec![b'x'; 3 * ROOM];
-        let made: Vec<_> = [b"a", &long[..], b"b"]
-            .map(|value| values.make(value).unwrap())
-            .into();
-        drop(values);
-        assert_eq!(made[0], "a");
-        assert_eq!(made[1].as_bytes(), long);
-        assert_eq!(made[2], "b");
-        assert!(Values::default().make(b"a\nb").is_none());
     }
 }

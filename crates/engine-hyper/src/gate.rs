@@ -18,7 +18,7 @@ use http::header::{
 };
 use http::{Extensions, Method, Request, Response, StatusCode};
 
-use crate::answer_headers::{Alike, Constants, Values, Writer};
+use crate::answer_headers::{Alike, Constants, Writer};
 use crate::client_addr::TrustedProxies;
 use crate::request_headers::{API_KEY, KEY, PROJECT, Sent, USER, remove_forged};
 use crate::routes::RoutePolicy;
@@ -252,16 +252,16 @@ impl Gate {
         if !decision.is_allowed() {
             return;
         }
-        let mut values = Values::default();
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).ok();
         let key = decision.key().map(KeyId::to_chars);
-        set(KEY, key.and_then(|key| values.make(&key)));
+        set(KEY, key.and_then(|key| value(&key)));
         let project = decision.project().map(|id| self.engine.project(id));
         set(
             PROJECT,
             project.and_then(|project| Alike::Project.value(project.as_bytes())),
         );
         let user = decision.user().map(engine::Name::as_str);
-        set(USER, user.and_then(|user| values.make(user.as_bytes())));
+        set(USER, user.and_then(|user| value(user.as_bytes())));
     }
 }
 
