@@ -52,10 +52,16 @@ pub mod lanes {
 }
 
 impl<'k> Field<'k> {
-    /// A field over the keys, on which these kinds of peer may run.
+    /// A field over the keys, on which these kinds of peer may run; where setting
+    /// them up takes long, only the first for each map of keys.
     #[must_use]
     pub fn new(keys: &'k Keys, candidates: Vec<Kind>) -> Self {
         let scene = Scene::new(keys, State::Open);
+        let candidates = if keys.all().len() > LARGE {
+            first_of_each_map(candidates)
+        } else {
+            candidates
+        };
         Self {
             keys,
             engine: RefCell::new(Stage::new(scene, subject::engine)),
@@ -175,31 +181,15 @@ impl<'k> Field<'k> {
         fastest.map_or(KINDS[0], |(_, kind)| *kind)
     }
 
-    /// The fastest of a few kinds for allowed requests: one for each map of
-    /// keys, for where the peer only stands aside.
-    pub fn fastest_of_few(mut self) -> Kind {
-        let few = |kind: &Kind| kind.failures == KINDS[0].failures && kind.limit == KINDS[0].limit;
-        self.candidates.retain(few);
-        self.fastest(Row::Allowed, &mut Figures::default())
-    }
-
-    /// Those that a table of ten times the size, which takes long to set up,
-    /// is tried with: of each map for the keys the fastest. All of them where
-    /// the next is not as large, or none was tried.
+    /// The candidates, as far as they were tried the fastest for allowed
+    /// requests first.
     #[must_use]
-    pub fn finalists(&self) -> Vec<Kind> {
+    pub fn ranked(&self) -> Vec<Kind> {
         let tried = self.tried.borrow();
-        let tried = tried.get(&Row::Allowed.to_string());
-        let Some(tried) = tried.filter(|_| self.keys.all().len() >= LARGE) else {
-            return self.candidates.clone();
-        };
-        let mut finalists: Vec<Kind> = Vec::new();
-        for (_, kind) in tried {
-            if finalists.iter().all(|there| there.keys != kind.keys) {
-                finalists.push(*kind);
-            }
+        match tried.get(&Row::Allowed.to_string()) {
+            Some(tried) => tried.iter().map(|(_, kind)| *kind).collect(),
+            None => self.candidates.clone(),
         }
-        finalists
     }
 
     /// Tries every candidate in every row of a state.
@@ -235,7 +225,20 @@ impl<'k> Field<'k> {
     }
 }
 
-/// From so many keys on, only what must be is set up.
+/// Of each map for the keys the first.
+#[must_use]
+pub fn first_of_each_map(kinds: Vec<Kind>) -> Vec<Kind> {
+    let mut first: Vec<Kind> = Vec::new();
+    for kind in kinds {
+        if first.iter().all(|there| there.keys != kind.keys) {
+            first.push(kind);
+        }
+    }
+    first
+}
+
+/// With more keys than these, which take long to set up, only the most
+/// promising is tried, and only allowed requests are measured.
 const LARGE: usize = 1_000_000;
 /// Rounds and decisions in which each kind of peer is tried.
 const TRIAL_ROUNDS: usize = 5;

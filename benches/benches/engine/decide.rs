@@ -37,7 +37,7 @@ pub(crate) fn run(figures: &mut Figures) -> Result<(), Box<dyn Error>> {
 }
 
 /// All rows of one table size. Nothing is set up that the filter leaves out.
-/// Returns the kinds of peer to try at the next size.
+/// Returns the kinds of peer, the fastest first.
 fn decide(
     criterion: &mut Criterion,
     figures: &mut Figures,
@@ -90,7 +90,7 @@ fn decide(
     }
     group.finish();
     match field_cell.get() {
-        Some(field) => field.finalists(),
+        Some(field) => field.ranked(),
         None => candidates,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use engine::Engine;
 use tokenkit_benches::contest::{Contest, median};
-use tokenkit_benches::field::Field;
+use tokenkit_benches::field::{Field, first_of_each_map};
 use tokenkit_benches::figures::Figures;
 use tokenkit_benches::harness;
 use tokenkit_benches::keys::Keys;
@@ -111,12 +111,8 @@ impl Side {
             tried.push((median(&times), *kind));
         }
         tried.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut ranked: Vec<Kind> = Vec::new();
-        for (_, kind) in tried {
-            if ranked.iter().all(|there| there.keys != kind.keys) {
-                ranked.push(kind);
-            }
-        }
+        let ranked = tried.into_iter().map(|(_, kind)| kind).collect();
+        let ranked = first_of_each_map(ranked);
         let kind = ranked.first().copied().unwrap_or(KINDS[0]);
         Self {
             kind,

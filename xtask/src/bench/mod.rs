@@ -72,10 +72,8 @@ fn measure(quick: bool, filter: Option<&str>) -> Result<(), Failure> {
         return Ok(());
     }
     for part in PARTS {
-        keep(
-            part,
-            &Figures::read_file(&fresh.join(format!("{part}.json")))?,
-        )?;
+        let of_part = Figures::read_file(&fresh.join(format!("{part}.json")))?;
+        keep(part, of_part, filter.is_none())?;
     }
     let wanted = |part: &str| filter.is_none_or(|filter| part.contains(filter));
     if wanted(INSTRUCTIONS) {
@@ -87,7 +85,7 @@ fn measure(quick: bool, filter: Option<&str>) -> Result<(), Failure> {
             done => done?,
         }
     }
-    origin::of_now(filter).write(origin::PART)?;
+    origin::told(filter)?.write(origin::PART)?;
     println!("measured in {} s", start.elapsed().as_secs());
     Ok(())
 }
@@ -97,13 +95,17 @@ fn build() -> Result<(), Failure> {
     Program::cargo("bench --package tokenkit-benches --no-run").run()
 }
 
-/// Takes in what a part measured, in place of what it measured before.
-fn keep(part: &str, fresh: &Figures) -> Result<(), Failure> {
-    if fresh.figures.is_empty() {
+/// Takes in what a part measured: all of it, or some in place of what it
+/// measured before.
+fn keep(part: &str, fresh: Figures, all: bool) -> Result<(), Failure> {
+    if fresh.figures.is_empty() && !all {
         return Ok(());
     }
-    let mut kept = Figures::read(part)?;
-    kept.merge(fresh.clone());
+    let mut kept = match all {
+        true => Figures::default(),
+        false => Figures::read(part)?,
+    };
+    kept.merge(fresh);
     kept.write(part)
 }
 
@@ -116,8 +118,12 @@ fn prepared(part: &str, quick: bool, filter: Option<&str>) -> Program {
     let bench = Program::cargo("bench --quiet --package tokenkit-benches --");
     let bench = filter.into_iter().fold(bench, Program::arg);
     let bench = bench.env("BENCH_PART", part);
-    // Tables of all subjects on huge pages, where the system gives them.
-    let bench = bench.env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
+    let bench = match part {
+        // What memory a key takes is measured as programs are run.
+        "scale" => bench,
+        // Tables of all subjects on huge pages, where the system gives them.
+        _ => bench.env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1"),
+    };
     if quick {
         bench.env("BENCH_QUICK", "1")
     } else {

@@ -1,13 +1,29 @@
 //! What numbers hold for: machine, compiler, commit and command.
 
 use crate::figures::Figures;
-use crate::shell::Program;
+use crate::shell::{Failure, Program};
 
 /// The part that holds it.
 pub(crate) const PART: &str = "origin";
 
-/// That of numbers that were just measured.
-pub(crate) fn of_now(filter: Option<&str>) -> Figures {
+/// That of numbers of which all, or some, were just measured: the latter stand
+/// among those of before.
+pub(crate) fn told(filter: Option<&str>) -> Result<Figures, Failure> {
+    let Some(filter) = filter else {
+        return Ok(of_now());
+    };
+    let mut origin = Figures::read(PART)?;
+    if origin.notes.is_empty() {
+        origin = of_now();
+    }
+    origin.note(format!(
+        "Measured again at commit {}: `cargo xtask bench {filter}`.",
+        commit()
+    ));
+    Ok(origin)
+}
+
+fn of_now() -> Figures {
     let mut origin = Figures::default();
     origin.note(format!("Machine: {}.", machine()));
     origin.note(format!(
@@ -18,13 +34,13 @@ pub(crate) fn of_now(filter: Option<&str>) -> Figures {
     origin.note(format!(
         "Compiler: {compiler}, profile `bench` (fat LTO, one codegen unit)."
     ));
-    let commit = first_line(Program::new("git").words("describe --always --dirty --abbrev=12"));
-    origin.note(format!("Commit: {commit}."));
-    let filter = filter
-        .map(|filter| format!(" {filter}"))
-        .unwrap_or_default();
-    origin.note(format!("Command: `cargo xtask bench{filter}`."));
+    origin.note(format!("Commit: {}.", commit()));
+    origin.note("Command: `cargo xtask bench`.");
     origin
+}
+
+fn commit() -> String {
+    first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))
 }
 
 /// Processor, cores, caches and memory.
@@ -75,12 +91,12 @@ mod tests {
 
     #[test]
     fn the_origin_of_numbers_is_named() {
-        let notes = of_now(Some("batch")).notes.join("\n");
+        let notes = of_now().notes.join("\n");
         for expected in [
             "Machine: ",
             "Compiler: rustc ",
             "Commit: ",
-            "`cargo xtask bench batch`",
+            "`cargo xtask bench`",
         ] {
             assert!(notes.contains(expected), "{notes}");
         }
