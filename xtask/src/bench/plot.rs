@@ -82,7 +82,7 @@ impl Plot {
             names.push((
                 up.place(last),
                 class,
-                format!("{} {}", series.name, short(last)),
+                format!("{}: {}", series.name, short(last)),
             ));
         }
         names.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -281,7 +281,7 @@ mod tests {
             .unwrap();
         // The corners: least and greatest of both axes.
         assert!(svg.contains("points=\"64.0,368.0 570.0,56.0\""), "{svg}");
-        assert!(svg.contains("engine 1000"), "{svg}");
+        assert!(svg.contains("engine: 1000"), "{svg}");
         assert!(svg.contains("Time &lt;by> size"), "{svg}");
         assert!(svg.contains("prefers-color-scheme: dark"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2);
