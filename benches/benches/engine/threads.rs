@@ -14,7 +14,7 @@ use tokenkit_benches::harness;
 use tokenkit_benches::keys::Keys;
 use tokenkit_benches::kinds::{KINDS, Kind};
 use tokenkit_benches::row::{Draw, Row, State};
-use tokenkit_benches::subject::{self, Scene, Subject};
+use tokenkit_benches::subject::{self, BareHash, Scene, Subject};
 use tokenkit_benches::threads::{self, HOT_LIMIT, Part};
 
 use crate::show;
@@ -51,7 +51,7 @@ fn own(criterion: &mut Criterion, figures: &mut Figures, size: usize, candidates
     for count in threads::counts() {
         let parts = OnceCell::new();
         let parts = || -> &[Part] { parts.get_or_init(|| threads::parts(keys(), count)) };
-        let scaling = Cell::new(None);
+        let (scaling, hash_scaling) = (Cell::new(None), Cell::new(None));
         let make = |_: &mut Figures| {
             let side = fastest.get_or_init(|| Side::fastest(&scene(), candidates));
             let mut contest = Contest::default();
@@ -60,6 +60,9 @@ fn own(criterion: &mut Criterion, figures: &mut Figures, size: usize, candidates
             contest.lane("peer", side.kind.name(), |n| {
                 threads::own(&*side.subject, parts(), n)
             });
+            // What the machine gives: the engine's time is the first of both.
+            contest.lane("hash", "", |n| threads::own(&BareHash, parts(), n));
+            contest.lane("hash_one", "", |n| threads::own(&BareHash, &parts()[..1], n));
             contest
         };
         let told = harness::bench_with(
@@ -68,11 +71,16 @@ fn own(criterion: &mut Criterion, figures: &mut Figures, size: usize, candidates
             figures,
             make,
             |c| {
-                scaling.set(c.ratio("one").map(|ratio| count as f64 / ratio));
+                let times = |ratio: f64| count as f64 / ratio;
+                scaling.set(c.ratio("one").map(times));
+                let hash = c.ratio("hash_one").zip(c.ratio("hash"));
+                hash_scaling.set(hash.map(|(one, all)| times(one / all)));
             },
         );
-        if let Some(scaling) = scaling.get() {
-            figures.add(&format!("{name}/{count}/scaling"), scaling, "ratio");
+        for (what, value) in [("scaling", &scaling), ("hash_scaling", &hash_scaling)] {
+            if let Some(value) = value.get() {
+                figures.add(&format!("{name}/{count}/{what}"), value, "ratio");
+            }
         }
         show(told);
     }

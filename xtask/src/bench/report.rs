@@ -296,6 +296,7 @@ impl Content {
             "engine, ns each",
             "million a second",
             "× one thread",
+            "the bare hash: × one thread",
             "peer",
             "the peer is",
         ]);
@@ -305,14 +306,18 @@ impl Content {
                 let Some(ns) = self.figures.value(&format!("{name}/engine")) else {
                     continue;
                 };
-                let scaling = self.figures.value(&format!("{name}/scaling"));
+                let times = |what: &str| {
+                    let times = self.figures.value(&format!("{name}/{what}"));
+                    times.map_or_else(|| NOTHING.into(), digits)
+                };
                 table.row(&[
                     keys.replace('/', ", ")
                         .replace("hot", "one hot key, its limit reached half-way"),
                     threads.to_string(),
                     digits(ns),
                     digits(f64::from(threads) * 1e3 / ns),
-                    scaling.map_or_else(|| NOTHING.into(), digits),
+                    times("scaling"),
+                    times("hash_scaling"),
                     self.beside(&format!("{name}/peer")),
                     self.what(&format!("{name}/peer")),
                 ]);
