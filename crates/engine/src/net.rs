@@ -7,48 +7,68 @@ use std::str::FromStr;
 use smallvec::SmallVec;
 
 /// A client's address. IPv4-mapped IPv6 (`::ffff:a.b.c.d`) is IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddr(IpAddr);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientAddr {
+    /// Made of the address when that is known, as a word of its own: a decision
+    /// begins with it, and would wait for an address that was just written byte
+    /// by byte.
+    unit: u64,
+    ip: IpAddr,
+}
 
 impl ClientAddr {
+    /// `ip` is no IPv4-mapped one.
+    const fn new(ip: IpAddr) -> Self {
+        // IPv4 lies in ffff:ffff::/32 and the all-zero /64 (that of `::1`) at
+        // ffff:fffe::/64. Both are multicast ranges (RFC 4291, 2.7), from which
+        // no client speaks, so that no two units share a word.
+        const V4: u64 = 0xFFFF_FFFF_0000_0000;
+        const ZERO: u64 = 0xFFFF_FFFE_0000_0000;
+        let unit = match ip {
+            IpAddr::V4(ip) => V4 | ip.to_bits() as u64,
+            IpAddr::V6(ip) => match (ip.to_bits() >> 64) as u64 {
+                0 => ZERO,
+                prefix => prefix,
+            },
+        };
+        Self { unit, ip }
+    }
+
     /// The address, IPv4-mapped ones as IPv4.
     #[must_use]
     pub fn ip(self) -> IpAddr {
-        self.0
+        self.ip
     }
 
     /// The unit by which failures are counted, as one word that is never 0:
     /// a whole IPv4 address, or the upper 64 bits of an IPv6 one.
-    ///
-    /// IPv4 lies in ffff:ffff::/32 and the all-zero /64 (that of `::1`) at
-    /// ffff:fffe::/64. Both are multicast ranges (RFC 4291, 2.7), from which no
-    /// client speaks, so that no two units share a word.
     pub(crate) fn unit(self) -> u64 {
-        const V4: u64 = 0xFFFF_FFFF_0000_0000;
-        const ZERO: u64 = 0xFFFF_FFFE_0000_0000;
-        match self.0 {
-            IpAddr::V4(ip) => V4 | u64::from(u32::from(ip)),
-            IpAddr::V6(ip) => match (u128::from(ip) >> 64) as u64 {
-                0 => ZERO,
-                prefix => prefix,
-            },
-        }
+        self.unit
+    }
+}
+
+impl fmt::Debug for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientAddr({})", self.ip)
     }
 }
 
 impl From<IpAddr> for ClientAddr {
+    #[inline]
     fn from(ip: IpAddr) -> Self {
-        Self(ip.to_canonical())
+        Self::new(ip.to_canonical())
     }
 }
 
 impl From<Ipv4Addr> for ClientAddr {
+    #[inline]
     fn from(ip: Ipv4Addr) -> Self {
-        Self(IpAddr::V4(ip))
+        Self::new(IpAddr::V4(ip))
     }
 }
 
 impl From<Ipv6Addr> for ClientAddr {
+    #[inline]
     fn from(ip: Ipv6Addr) -> Self {
         IpAddr::V6(ip).into()
     }
@@ -77,7 +97,7 @@ impl Cidr {
     /// Whether the block holds an address.
     #[must_use]
     pub fn contains(&self, addr: ClientAddr) -> bool {
-        match (self.base, addr.0) {
+        match (self.base, addr.ip) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {
                 let differing = u32::from(base) ^ u32::from(ip);
                 u64::from(differing) >> (32 - self.len) == 0
