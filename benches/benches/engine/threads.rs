@@ -62,7 +62,9 @@ fn own(criterion: &mut Criterion, figures: &mut Figures, size: usize, candidates
             });
             // What the machine gives: the engine's time is the first of both.
             contest.lane("hash", "", |n| threads::own(&BareHash, parts(), n));
-            contest.lane("hash_one", "", |n| threads::own(&BareHash, &parts()[..1], n));
+            contest.lane("hash_one", "", |n| {
+                threads::own(&BareHash, &parts()[..1], n)
+            });
             contest
         };
         let told = harness::bench_with(

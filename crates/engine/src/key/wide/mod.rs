@@ -3,7 +3,7 @@
 //!
 //! The `blake3` crate hashes side by side too, but only the whole blocks of a
 //! long message. A key is one block that is not full, and the same hash: see
-//! [`block`](super::block).
+//! [`block`].
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
