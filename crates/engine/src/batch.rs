@@ -55,7 +55,9 @@ impl Engine {
     /// would, in less time: keys are hashed side by side, and memory is asked
     /// for early.
     ///
-    /// Allocates nothing; takes any number of requests.
+    /// Allocates nothing once the calling thread has looked a key up; takes any
+    /// number of requests. Keys that are changed meanwhile are the old or the
+    /// new ones, each request by itself.
     ///
     /// # Panics
     ///

@@ -40,7 +40,7 @@ impl Engine {
     /// Decides about a request at the clock's time, and charges the key if
     /// the request is admitted.
     ///
-    /// Allocates nothing once the calling thread has decided before, takes no
+    /// Allocates nothing once the calling thread has looked a key up, takes no
     /// lock, makes no system call but the clock's.
     ///
     /// Costs one BLAKE3 block (64 bytes) where the key is of the right form. A

@@ -62,13 +62,20 @@ impl Arena {
             self.open.remove(&at);
         }
         let bytes = number as usize * size_of::<Block>();
-        // Within the chunk, so not null.
         let block = chunk.memory.start().as_ptr().wrapping_add(bytes);
-        NonNull::new(block.cast()).unwrap_or(chunk.memory.start().cast())
+        let Some(block) = NonNull::new(block.cast()) else {
+            unreachable!("it lies within the chunk");
+        };
+        block
     }
 
-    /// Takes back what `take` gave, once nothing points to it.
-    pub(super) fn give_back(&mut self, block: NonNull<Block>) {
+    /// Takes back what `take` gave.
+    ///
+    /// # Safety
+    ///
+    /// This arena gave it, nobody uses it any more, and it is given back this
+    /// once.
+    pub(super) unsafe fn give_back(&mut self, block: NonNull<Block>) {
         let block = block.as_ptr().addr();
         let Some((&at, chunk)) = self.chunks.range_mut(..=block).next_back() else {
             unreachable!("a block lies in a chunk");
@@ -132,7 +139,8 @@ mod tests {
         assert!(blocks.windows(2).all(apart));
         assert!(blocks.iter().all(|block| block.is_aligned()));
         for block in blocks {
-            arena.give_back(block);
+            // SAFETY: it was just taken, and nobody uses it.
+            unsafe { arena.give_back(block) };
         }
         assert_eq!((arena.taken(), arena.chunks()), (0, 1), "one is kept");
     }
@@ -143,7 +151,8 @@ mod tests {
         let blocks: Vec<_> = (0..2 * BLOCKS).map(|_| arena.take()).collect();
         for round in 0..100 {
             let block = blocks[round * 37 % blocks.len()];
-            arena.give_back(block);
+            // SAFETY: it was taken, and nobody uses it.
+            unsafe { arena.give_back(block) };
             assert_eq!(arena.take(), block);
         }
         assert_eq!(arena.chunks(), 2);

@@ -168,7 +168,7 @@ impl Block {
             "a block is added to while it has room"
         );
         // SAFETY: the place is empty, and the writer at turn is the only one to
-        // fill places.
+        // fill places; it copies none meanwhile, says the caller.
         unsafe { self.places[at].fill(record) };
         // Relaxed: see `len`.
         self.header
@@ -311,13 +311,15 @@ mod tests {
                     // SAFETY: as above.
                     assert!(!unsafe { block.add(&record(number, step + 1), hash(id(number))) });
                 } else {
-                    let mut draft = Draft::copy(&block, &mut arena);
+                    // SAFETY: there is no other writer.
+                    let mut draft = unsafe { Draft::copy(&block, &mut arena) };
                     draft.put(record(number, step), None, hash(id(number)));
                     std::mem::replace(&mut block, draft).discard(&mut arena);
                 }
             } else {
                 model.remove(&number);
-                let mut draft = Draft::copy(&block, &mut arena);
+                // SAFETY: there is no other writer.
+                let mut draft = unsafe { Draft::copy(&block, &mut arena) };
                 draft.remove(id(number), hash);
                 std::mem::replace(&mut block, draft).discard(&mut arena);
             }
@@ -344,7 +346,8 @@ mod tests {
         block.put(record(2, 2), lists("10.0.0.0/16"), hash(id(2)));
         block.put(record(1, 1), None, hash(id(1)));
         block.put(record(3, 3), lists("10.0.0.0/24"), hash(id(3)));
-        let copy = Draft::copy(&block, &mut arena);
+        // SAFETY: there is no other writer.
+        let copy = unsafe { Draft::copy(&block, &mut arena) };
         block.discard(&mut arena);
         let shown = |number| {
             let record = copy.find(id(number), hash(id(number))).unwrap();
@@ -370,7 +373,8 @@ mod tests {
         let mut arena = Arena::new();
         let mut draft = Draft::empty(0, &mut arena);
         draft.put(record(1, 1), Some(lists.clone()), hash(id(1)));
-        let copy = Draft::copy(&draft, &mut arena);
+        // SAFETY: there is no other writer.
+        let copy = unsafe { Draft::copy(&draft, &mut arena) };
         draft.discard(&mut arena);
         assert_eq!(Arc::strong_count(&lists), 2);
         copy.discard(&mut arena);

@@ -7,14 +7,17 @@
 //! only places are far apart. Last comes what needs a copy of its block: a key
 //! that is replaced, or one with lists.
 //!
-//! Beside the records themselves it takes 24 bytes for each.
+//! Beside the records themselves it takes 24 bytes for each, and 40 for one that
+//! needs a copy of its block.
 
 use std::sync::atomic::Ordering;
 
+use super::arena::Arena;
 use super::block::{Block, MAX_RECORDS, PLACES};
 use super::directory::MAX_DEPTH;
+use super::generation::Past;
 use super::order::{Order, Slip};
-use super::published::Draft;
+use super::published::{BlockPtr, Draft};
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring, Writer};
 use crate::name::Name;
@@ -72,7 +75,7 @@ impl Keyring {
             let max_keys = writer.max_keys;
             return Err(KeyChangeError::Full { max_keys });
         }
-        let known = self.note_known(&records, &mut coming);
+        let known = self.note_known(&writer.past, &records, &mut coming);
         let mut slips = slips(&coming);
         self.refuse(&records, &coming, &slips, existing, known)?;
         if known > 0 {
@@ -81,7 +84,7 @@ impl Keyring {
         }
         let new = take_slots(&mut writer, &records, &mut coming, hour, clear)?;
         self.make_room(&mut writer, slips);
-        let rest = self.add_new(&mut records, &coming);
+        let rest = self.add_new(&writer.past, &mut records, &coming);
         self.put_rest(&mut writer, &mut records, &rest);
         // Relaxed: a number and no more.
         self.keys.fetch_add(new, Ordering::Relaxed);
@@ -91,7 +94,12 @@ impl Keyring {
 
     /// Notes the slots of the keys that are there; how many are. For the writer
     /// at turn.
-    fn note_known(&self, records: &[KeyRecord], coming: &mut [Coming]) -> usize {
+    fn note_known(
+        &self,
+        past: &Past<BlockPtr>,
+        records: &[KeyRecord],
+        coming: &mut [Coming],
+    ) -> usize {
         if self.len() == 0 {
             return 0;
         }
@@ -101,8 +109,8 @@ impl Keyring {
                 self.expect(later.hash);
             }
             let Coming { hash, slot, .. } = &mut coming[number];
-            // SAFETY: only we write now, and nothing is freed here.
-            let (_, block) = unsafe { self.block(*hash) };
+            // SAFETY: it is the past of our own writer, whose lock is held.
+            let (_, block) = unsafe { self.block(past, *hash) };
             if let Some(found) = block.find(record.id, *hash) {
                 *slot = found.slot();
                 known += 1;
@@ -151,16 +159,15 @@ impl Keyring {
                 prefetch_at(self.directory.look(later.order().hash()).block.address());
             }
             let hash = first.order().hash();
-            // SAFETY: only we write now, and the reference is used no more once
-            // something may be freed.
-            let (at, block) = unsafe { self.block(hash) };
+            // SAFETY: it is the past of our own writer, whose lock is held.
+            let (at, block) = unsafe { self.block(&writer.past, hash) };
             let depth = block.depth();
             let others = |slip: &Slip| !slip.order().agrees(first.order(), depth);
             let end = slips.iter().position(others).unwrap_or(slips.len());
             let (own, later) = slips.split_at(end);
             if block.len() + own.len() > MAX_RECORDS {
                 let kept = self.in_order(block);
-                self.split(writer, block, &kept, own, first.order(), depth);
+                self.split(&mut writer.arena, block, &kept, own, first.order(), depth);
                 self.replaced(writer, at);
             }
             slips = later;
@@ -183,7 +190,7 @@ impl Keyring {
     /// `depth` bits.
     fn split(
         &self,
-        writer: &mut Writer,
+        arena: &mut Arena,
         old: &Block,
         kept: &[Slip],
         own: &[Slip],
@@ -197,11 +204,11 @@ impl Keyring {
             let kept = kept.split_at(kept.partition_point(clear));
             let own = own.split_at(own.partition_point(clear));
             let [clear, set] = order.halves(depth);
-            self.split(writer, old, kept.0, own.0, clear, depth + 1);
-            self.split(writer, old, kept.1, own.1, set, depth + 1);
+            self.split(arena, old, kept.0, own.0, clear, depth + 1);
+            self.split(arena, old, kept.1, own.1, set, depth + 1);
             return;
         }
-        let mut draft = Draft::empty(depth, &mut writer.arena);
+        let mut draft = Draft::empty(depth, arena);
         let records = kept.iter().filter_map(|slip| old.record(slip.at()));
         for record in records {
             let lists = old.lists(record).cloned();
@@ -211,8 +218,13 @@ impl Keyring {
     }
 
     /// Writes every new key without lists into its place. Takes those out of
-    /// `records`; what is known of the others.
-    fn add_new(&self, records: &mut Vec<KeyRecord>, coming: &[Coming]) -> Vec<Coming> {
+    /// `records`; what is known of the others. For the writer at turn.
+    fn add_new(
+        &self,
+        past: &Past<BlockPtr>,
+        records: &mut Vec<KeyRecord>,
+        coming: &[Coming],
+    ) -> Vec<Coming> {
         let mut rest = Vec::new();
         let mut number = 0;
         records.retain(|record| {
@@ -221,9 +233,9 @@ impl Keyring {
                 self.expect(later.hash);
             }
             number += 1;
-            // SAFETY: only we write now, and nothing is freed here.
-            let (_, block) = unsafe { self.block(own.hash) };
-            // SAFETY: as above; nor is a block copied.
+            // SAFETY: it is the past of our own writer, whose lock is held.
+            let (_, block) = unsafe { self.block(past, own.hash) };
+            // SAFETY: so we are the writer at turn, and copy no block here.
             let added =
                 !record.policy.has_lists() && unsafe { block.add(&own.record(record), own.hash) };
             if !added {
@@ -239,13 +251,13 @@ impl Keyring {
         let slips = slips(coming);
         let mut slips = &slips[..];
         while let Some(first) = slips.first() {
-            // SAFETY: only we write now, and the reference is used no more once
-            // something may be freed.
-            let (at, old) = unsafe { self.block(first.order().hash()) };
+            // SAFETY: it is the past of our own writer, whose lock is held.
+            let (at, old) = unsafe { self.block(&writer.past, first.order().hash()) };
             let others = |slip: &Slip| !slip.order().agrees(first.order(), old.depth());
             let end = slips.iter().position(others).unwrap_or(slips.len());
             let (own, later) = slips.split_at(end);
-            let mut draft = Draft::copy(old, &mut writer.arena);
+            // SAFETY: and so we are the writer at turn.
+            let mut draft = unsafe { Draft::copy(old, &mut writer.arena) };
             for (number, slip) in own.iter().enumerate() {
                 if let Some(later) = slips.get(number + AHEAD) {
                     prefetch_all(&records[later.at()]);
@@ -254,17 +266,24 @@ impl Keyring {
                 self.put_one(&mut draft, old, record, coming);
             }
             self.publish(draft, first.order().hash());
+            for slip in own {
+                let hash = coming[slip.at()].hash;
+                if let Some(before) = old.find(records[slip.at()].id, hash) {
+                    self.count_out(before, old.lists(before));
+                }
+            }
             self.replaced(writer, at);
             slips = later;
         }
     }
 
-    /// Puts one record into the draft that takes the place of `old`.
+    /// Puts one record into the draft that takes the place of `old`. Its origins
+    /// are counted in, and those of the record before it are still, so that the
+    /// listed origins never say less than the decisions do.
     fn put_one(&self, draft: &mut Draft, old: &Block, record: &mut KeyRecord, coming: &Coming) {
         if let Some(before) = old.find(record.id, coming.hash) {
             let state = &mut record.policy.state;
             *state = before.state().changed_to(*state);
-            self.count_out(before, old.lists(before));
         }
         let packed = coming.record(record);
         draft.put(packed, Lists::of(&record.policy), coming.hash);

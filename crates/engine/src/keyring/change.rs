@@ -20,10 +20,11 @@ impl Keyring {
         projects: &Projects,
         change: impl FnOnce(&mut KeyPolicy) -> ProjectId,
     ) -> Result<KeyPolicy, KeyChangeError> {
-        let mut writer = self.write();
+        // By one reference, so that its parts can be borrowed apart.
+        let writer = &mut *self.write();
         let hash = self.hash(id);
-        // SAFETY: we hold the writers' lock, and reclaim last of all.
-        let (at, old) = unsafe { self.block(hash) };
+        // SAFETY: it is the past of our own writer, whose lock we hold.
+        let (at, old) = unsafe { self.block(&writer.past, hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
         let lists = old.lists(record);
         let before: Name = projects
@@ -34,11 +35,13 @@ impl Keyring {
         let project = change(&mut policy);
         policy.state = record.state().changed_to(policy.state);
         let packed = Record::new(id, *record.digest(), &policy, project, record.slot());
-        let mut draft = Draft::copy(old, &mut writer.arena);
+        // SAFETY: and so we are the writer at turn.
+        let mut draft = unsafe { Draft::copy(old, &mut writer.arena) };
         draft.put(packed, Lists::of(&policy), hash);
-        self.count_out(record, lists);
+        // The listed origins never say less than the decisions do.
         self.count_in(&packed, &policy.origins);
         self.publish(draft, hash);
+        self.count_out(record, lists);
         writer.past.replaced(at);
         writer.end(&self.present);
         Ok(policy)
@@ -47,19 +50,22 @@ impl Keyring {
     /// Removes a key. Its slot rests until its hours have run out, and is the
     /// key's should it come back.
     pub(crate) fn remove(&self, id: KeyId, hour: Hour) -> Result<(), KeyChangeError> {
-        let mut writer = self.write();
+        // By one reference, so that its parts can be borrowed apart.
+        let writer = &mut *self.write();
         let hash = self.hash(id);
-        // SAFETY: we hold the writers' lock, and reclaim last of all.
-        let (at, old) = unsafe { self.block(hash) };
+        // SAFETY: it is the past of our own writer, whose lock we hold.
+        let (at, old) = unsafe { self.block(&writer.past, hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
-        let mut draft = Draft::copy(old, &mut writer.arena);
+        // SAFETY: and so we are the writer at turn.
+        let mut draft = unsafe { Draft::copy(old, &mut writer.arena) };
         draft.remove(id, |id| self.hash(id));
-        self.count_out(record, old.lists(record));
         self.publish(draft, hash);
-        writer.slots.give_back(id, record.slot(), hour);
+        self.count_out(record, old.lists(record));
+        let slot = record.slot();
+        writer.past.replaced(at);
+        writer.slots.give_back(id, slot, hour);
         // Relaxed, as everywhere: a number and no more.
         self.keys.fetch_sub(1, Ordering::Relaxed);
-        writer.past.replaced(at);
         writer.end(&self.present);
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-/// A span of time between two changes.
+/// A span of time, from one writer's end of the last to the next.
 pub(super) struct Generation(());
 
 /// The present generation, for readers.
@@ -50,9 +50,9 @@ pub(super) trait Ended {
 
 impl Ended for Arc<Generation> {
     fn is_left(&mut self) -> bool {
-        // `swap` has turned every reader's borrowed hold on what it replaced
-        // into a counted one. `get_mut` synchronises with those who dropped
-        // theirs.
+        // It came from `ArcSwap::swap`, so that every hold on it that readers
+        // still have is counted; and `get_mut` synchronises with those that
+        // were dropped, as `Arc::try_unwrap` would.
         Arc::get_mut(self).is_some()
     }
 }

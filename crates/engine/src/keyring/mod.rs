@@ -192,8 +192,9 @@ impl Keyring {
         }
     }
 
-    /// Takes the writers' lock. Poison is passed over: a change is prepared in
-    /// full before its first part is published, and each part is whole.
+    /// Takes the writers' lock. Poison is passed over: what callers hand in is
+    /// called before anything is published, each part that is published is
+    /// whole, and a panic behind that would free nothing twice.
     fn write(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -253,11 +254,11 @@ impl Keyring {
     ///
     /// # Safety
     ///
-    /// The caller is the writer at turn, and nothing is reclaimed before it has
-    /// done with the block.
-    unsafe fn block<'a>(&self, hash: u64) -> (BlockPtr, &'a Block) {
+    /// `past` is that of this keyring's writer, whose lock is held.
+    unsafe fn block<'a>(&self, _past: &'a Past<BlockPtr>, hash: u64) -> (BlockPtr, &'a Block) {
         let block = self.directory.look(hash).block;
-        // SAFETY: only `reclaim` frees blocks, says the caller.
+        // SAFETY: a block of the directory is freed only by way of the past,
+        // which is borrowed meanwhile.
         (block, unsafe { block.get() })
     }
 
@@ -285,8 +286,8 @@ impl Keyring {
 }
 
 impl Writer {
-    /// Ends a change: whoever enters from now on finds it. Frees what nobody
-    /// reads any more.
+    /// Ends the generation, if anything was replaced in it: whoever enters from
+    /// now on finds what is new. Frees what nobody reads any more.
     fn end(&mut self, present: &Present) {
         self.past.end(present);
         self.reclaim();

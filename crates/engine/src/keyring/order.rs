@@ -19,7 +19,7 @@ impl Order {
 
     /// Whether two hashes agree in so many lower bits.
     pub(super) fn agrees(self, other: Self, depth: u32) -> bool {
-        // None agree in fewer than none.
+        // All agree in no bits, for which the shift is too wide.
         (self.0 ^ other.0).checked_shr(32 - depth).unwrap_or(0) == 0
     }
 

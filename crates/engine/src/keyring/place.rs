@@ -76,7 +76,7 @@ impl Place {
     ///
     /// # Safety
     ///
-    /// The place is empty, and nobody else fills it meanwhile.
+    /// The place is empty, and meanwhile nobody else fills it or copies it.
     pub(super) unsafe fn fill(&self, record: &Record) {
         debug_assert!(self.record().is_none());
         let to = self.0.get();

@@ -60,7 +60,8 @@ impl BlockPtr {
         // SAFETY: nobody reads the header, says the caller, and it is dropped
         // this once. Nothing else in a block needs it.
         unsafe { Block::header_within(self.0.as_ptr()).drop_in_place() };
-        arena.give_back(self.0);
+        // SAFETY: it came from this arena, and nobody uses it any more.
+        unsafe { arena.give_back(self.0) };
     }
 }
 
@@ -76,19 +77,16 @@ impl Entry for BlockEntry {
 
     #[inline]
     fn load(&self) -> BlockPtr {
-        // Acquire pairs with the Release in `swap`: who finds the address finds
+        // Acquire pairs with the Release in `store`: who finds the address finds
         // the block, and that the directory has doubled before.
         let block = self.0.load(Ordering::Acquire);
-        // SAFETY: `new` and `swap` put in what is not null.
+        // SAFETY: `new` and `store` put in what is not null.
         BlockPtr(unsafe { NonNull::new_unchecked(block) })
     }
 
-    fn swap(&self, block: BlockPtr) -> BlockPtr {
-        // AcqRel: publishes the block; its writer's turn came after that of
-        // whoever published the other.
-        let old = self.0.swap(block.0.as_ptr(), Ordering::AcqRel);
-        // SAFETY: as in `load`.
-        BlockPtr(unsafe { NonNull::new_unchecked(old) })
+    fn store(&self, block: BlockPtr) {
+        // Release: publishes the block.
+        self.0.store(block.0.as_ptr(), Ordering::Release);
     }
 }
 
@@ -111,15 +109,19 @@ impl Draft {
         Self(block)
     }
 
-    /// A copy of a block, to be changed. For the writer at turn, so that no
-    /// place is filled meanwhile.
-    pub(super) fn copy(of: &Block, arena: &mut Arena) -> Self {
+    /// A copy of a block, to be changed.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the writer at turn: no place is filled meanwhile.
+    pub(super) unsafe fn copy(of: &Block, arena: &mut Arena) -> Self {
         let block = arena.take();
         // SAFETY: as in `empty`.
         unsafe { Block::header_within(block.as_ptr()).write(of.header.copy()) };
         let places = Block::places_within(block.as_ptr());
         // SAFETY: as above, and so it does not overlap with a block that is in
-        // use. A place is plain data, which nobody writes meanwhile.
+        // use. A place is plain data, which nobody writes meanwhile, says the
+        // caller.
         unsafe { places.copy_from_nonoverlapping(&raw const of.places, 1) };
         Self(block)
     }

@@ -202,6 +202,39 @@ fn keys_that_are_replaced_take_no_more_room() {
 }
 
 #[test]
+fn an_origin_stays_listed_while_its_key_changes() {
+    let all = keyring(10);
+    let (keyring, projects) = &all;
+    let listing = |limit| {
+        let mut record = record(1, limit);
+        record.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
+        record
+    };
+    put(&all, vec![listing(1)], Existing::Refuse, 1).unwrap();
+    let changes = if cfg!(miri) { 10 } else { 3000 };
+    std::thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            for limit in 0..changes {
+                put(&all, vec![listing(limit)], Existing::Replace, 1).unwrap();
+                let update = keyring.update(id(1), projects, |policy| {
+                    policy.hourly_limit = None;
+                    projects.intern(&policy.project)
+                });
+                update.unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            assert!(
+                keyring.lists_origin(b"https://a.test", 0),
+                "listed throughout"
+            );
+        }
+    });
+    keyring.remove(id(1), hour(1)).unwrap();
+    assert!(!keyring.lists_origin(b"https://a.test", 0));
+}
+
+#[test]
 fn a_count_waits_for_no_writer() {
     let all = keyring(10);
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();

@@ -29,15 +29,15 @@ const FIRST_BITS: u32 = if cfg!(any(test, loom)) { 1 } else { 4 };
 pub(super) const MAX_DEPTH: u32 = 32;
 const SEGMENTS: usize = (MAX_DEPTH - FIRST_BITS) as usize + 1;
 
-/// An entry: one place that readers load from while a writer swaps. Loading
-/// acquires what swapping releases.
+/// An entry: one place that readers load from while a writer stores. Loading
+/// acquires what storing releases.
 pub(super) trait Entry {
     /// The address of a block.
     type Block: Copy;
 
     fn new(block: Self::Block) -> Self;
     fn load(&self) -> Self::Block;
-    fn swap(&self, block: Self::Block) -> Self::Block;
+    fn store(&self, block: Self::Block);
 }
 
 /// The table of entries.
@@ -87,7 +87,7 @@ impl<E: Entry> Directory<E> {
     }
 
     /// The block of a hash, as far as the calling thread knows: that of the key,
-    /// or one that was split since.
+    /// or the other half of one that was split since, or the whole one.
     #[inline]
     pub(super) fn look(&self, hash: u64) -> Look<E::Block> {
         // Acquire pairs with the Release in `double`: the segments that the
@@ -117,10 +117,11 @@ impl<E: Entry> Directory<E> {
         while self.depth() < depth {
             self.double();
         }
-        let mask = (1 << self.depth()) - 1;
-        let first = hash & mask & ((1 << depth) - 1);
-        for number in (first..=mask).step_by(1 << depth) {
-            self.entry(number).swap(block);
+        let first = hash & ((1 << depth) - 1);
+        // The last first: who looks again, by more bits than before, then never
+        // comes to an entry that is still as it was before the one it saw.
+        for twin in (0..1_u64 << (self.depth() - depth)).rev() {
+            self.entry(first | twin << depth).store(block);
         }
     }
 
