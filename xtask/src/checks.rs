@@ -113,11 +113,15 @@ fn cargo_deny(manifest: &str) -> Program {
         .arg(root().join("deny.toml").to_string_lossy())
 }
 
-/// Whether an advisory database was fetched to where cargo-deny keeps it.
+/// Whether an advisory database was fetched to where cargo-deny keeps it: a
+/// repository. A fetch that failed leaves the folder around it.
 fn has_advisories() -> bool {
     let home = std::env::var_os("CARGO_HOME")
         .map(std::path::PathBuf::from)
         .or_else(|| Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     home.and_then(|home| std::fs::read_dir(home.join("advisory-dbs")).ok())
-        .is_some_and(|mut entries| entries.next().is_some())
+        .is_some_and(|entries| {
+            let mut entries = entries.flatten();
+            entries.any(|entry| entry.path().join(".git").exists())
+        })
 }
