@@ -21,6 +21,7 @@ const QUICK_MIRI: [&str; 10] = [
     "failures::",
     "hours::",
     "keyring::block::tests::lists",
+    "keyring::generation::",
     "keyring::slots::",
     "keyring::tests::a_key_keeps",
     "keyring::tests::a_new_key",
