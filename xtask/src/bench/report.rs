@@ -71,6 +71,22 @@ pub(crate) fn write() -> Result<(), Failure> {
     Ok(())
 }
 
+/// A table of all who were asked the same, by the keys' number and what `second`
+/// says.
+fn lanes(second: &'static str) -> Table {
+    Table::new(&[
+        "keys",
+        second,
+        "`decide`",
+        "`decide_at`",
+        "bare hash",
+        "peer",
+        "`Mutex<HashMap>`",
+        "governor alone",
+        "the peer is",
+    ])
+}
+
 impl Content {
     fn read() -> Result<Self, Failure> {
         let mut figures = Figures::default();
@@ -189,18 +205,7 @@ impl Content {
     }
 
     fn outcomes(&self) -> String {
-        let columns = [
-            "keys",
-            "outcome",
-            "`decide`",
-            "`decide_at`",
-            "bare hash",
-            "peer",
-            "`Mutex<HashMap>`",
-            "governor alone",
-            "the peer is",
-        ];
-        let mut table = Table::new(&columns);
+        let mut table = lanes("outcome");
         for size in charts::SIZES {
             for row in ROWS {
                 self.row(
@@ -214,6 +219,7 @@ impl Content {
         format!("{RATIOS}\n\n{}", table.done())
     }
 
+    /// A row of a table of [`lanes`].
     fn row(&self, table: &mut Table, name: &str, first: &str, second: &str) {
         let lane = |lane: &str| format!("{name}/{lane}");
         if self.figures.value(&lane("engine")).is_none() {
@@ -233,18 +239,7 @@ impl Content {
     }
 
     fn draws(&self) -> String {
-        let columns = [
-            "keys",
-            "draw",
-            "`decide`",
-            "`decide_at`",
-            "bare hash",
-            "peer",
-            "`Mutex<HashMap>`",
-            "governor alone",
-            "the peer is",
-        ];
-        let mut table = Table::new(&columns);
+        let mut table = lanes("draw");
         for size in charts::SIZES {
             for draw in ["uniform", "zipf", "hot"] {
                 self.row(
