@@ -6,7 +6,8 @@
 //! | what | how |
 //! |---|---|
 //! | make or open | [`Store::create`], [`Store::open`] |
-//! | load all, then follow changes | [`Follower::poll`]: its first call brings everything |
+//! | load all into an engine, then keep it in step | [`Follower::load`], then [`Following::start`] |
+//! | the same, for something else | [`Follower::poll`]: its first call brings everything |
 //! | change | [`Store::write`], then [`Writer::commit`]: all of it or nothing |
 //! | change by many keys | [`Store::stage`], then [`Staging::change`]: others write meanwhile |
 //! | look | [`Store::key`], [`Store::each_key`], [`Store::each_session`] |
@@ -17,8 +18,11 @@
 
 #![forbid(unsafe_code)]
 
+mod apply;
 mod error;
 mod follow;
+mod following;
+mod health;
 mod record;
 mod rows;
 mod schema;
@@ -27,8 +31,11 @@ mod staging;
 mod store;
 mod writer;
 
+pub use apply::FollowError;
 pub use error::StoreError;
 pub use follow::{BATCH, Changes, Follower, SessionChange};
+pub use following::{FollowEvent, Following};
+pub use health::Health;
 pub use record::{
     Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, StoredKey, StoredSession,
 };

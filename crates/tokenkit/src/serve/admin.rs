@@ -13,12 +13,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use store::Health;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Problem};
 use super::body::AnswerBody;
-use super::follow::Health;
 use super::metrics::{self, Counters, Gauges};
 use crate::error::OperatorError;
 

@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Version};
+use http::{Request, Version};
 use hyper::body::Incoming;
 
 use super::answer::Problem;
 use super::answering::Answering;
-use super::door::{Door, finished, has_bad_host, names_a_user};
+use super::door::{Door, finished, misdirected};
 use super::proxy::Peer;
 use super::watch::Watch;
 use crate::error::OperatorError;
@@ -43,16 +43,7 @@ impl Door {
         let in_flight = watch.begin(request.version() == Version::HTTP_2);
         let live = self.live.load();
         let method = request.method().clone();
-        let problem = if method == Method::CONNECT {
-            Some(Problem::NO_CONNECT)
-        } else if has_bad_host(&request) {
-            Some(Problem::BAD_HOST)
-        } else if names_a_user(request.uri()) {
-            Some(Problem::BAD_TARGET)
-        } else {
-            None
-        };
-        let proxy = match (problem, &self.proxy) {
+        let proxy = match (misdirected(&request), &self.proxy) {
             (None, Some(proxy)) => proxy,
             (problem, _) => {
                 let answer = problem.unwrap_or(Problem::NO_SUCH_ENDPOINT).answer(&method);

@@ -75,14 +75,8 @@ impl Door {
         let method = request.method();
         let path = request.uri().path();
         let headers = request.headers();
-        if method == Method::CONNECT {
-            return Step::Answer(Problem::NO_CONNECT.answer(method));
-        }
-        if has_bad_host(&request) {
-            return Step::Answer(Problem::BAD_HOST.answer(method));
-        }
-        if names_a_user(request.uri()) {
-            return Step::Answer(Problem::BAD_TARGET.answer(method));
+        if let Some(problem) = misdirected(&request) {
+            return Step::Answer(problem.answer(method));
         }
         if path.starts_with(OWN_PATHS) {
             return Step::Answer(match Asker::of(path) {
@@ -190,9 +184,23 @@ pub(super) fn finished(
     answer.map(|body| body.holding(in_flight))
 }
 
+/// What is wrong with where a request is to go, if anything is: such a request
+/// is refused whatever its key.
+pub(super) fn misdirected<B>(request: &Request<B>) -> Option<Problem> {
+    if request.method() == Method::CONNECT {
+        Some(Problem::NO_CONNECT)
+    } else if has_bad_host(request) {
+        Some(Problem::BAD_HOST)
+    } else if names_a_user(request.uri()) {
+        Some(Problem::BAD_TARGET)
+    } else {
+        None
+    }
+}
+
 /// Whether a target has user information, which RFC 9110, section 4.2.4, would
 /// have treated as an error: it is there to have a host mistaken.
-pub(super) fn names_a_user(target: &Uri) -> bool {
+fn names_a_user(target: &Uri) -> bool {
     target
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
@@ -200,7 +208,7 @@ pub(super) fn names_a_user(target: &Uri) -> bool {
 
 /// Whether it is unclear which host an HTTP/1 request is for: RFC 9112,
 /// section 3.2, has such answered 400.
-pub(super) fn has_bad_host<B>(request: &Request<B>) -> bool {
+fn has_bad_host<B>(request: &Request<B>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     match request.version() {
         Version::HTTP_11 => hosts != 1,

@@ -39,7 +39,6 @@ use tokio::runtime;
 use tokio::sync::watch as flag;
 
 use self::admin::{Parts, Status};
-use self::follow::Following;
 use self::logging::Logging;
 use self::opening::Opened;
 use self::reload::Reload;
@@ -107,11 +106,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let live = Arc::new(ArcSwap::from_pointee(live));
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
-    let following = Following::start(follower, Arc::clone(&engine))?;
+    let following = follow::start(follower, Arc::clone(&engine))?;
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
-        store: Arc::clone(&following.health),
+        store: Arc::clone(following.health()),
     });
     let listen = listener.local_addr().unwrap_or(settings.server.listen);
     if let Some(key) = first_key {

@@ -1,0 +1,206 @@
+//! An engine kept in step with a store, by a thread of its own.
+//!
+//! A change that another process commits is in force a few dozen milliseconds
+//! later. While the store cannot be read, or its file was deleted or replaced,
+//! what is known stays in force: a mishap with one file must not turn every
+//! client away. It is told as an event, again each minute, and shows in
+//! [`Health`]; an alert on its [`lag`](Health::lag) says that revocations no
+//! longer arrive. A file put in the place of the old one is taken by a new
+//! start, since keys that it does not have would have to go.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use engine::Engine;
+
+use crate::apply::{FollowError, apply, apply_singly};
+use crate::error::StoreError;
+use crate::follow::Follower;
+use crate::health::Health;
+
+/// How often the store is looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// The same, while that fails.
+const RETRY: Duration = Duration::from_millis(50);
+/// How often what has run out is thrown away.
+const TIDY: Duration = Duration::from_secs(1);
+/// How often an error that stays the same is told again.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// What a [`Following`] tells, on its own thread, as it happens.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FollowEvent<'a> {
+    /// Changes came and are in force.
+    Changed,
+    /// Changes cannot be taken over; what is known stays in force, and it is
+    /// tried again. Told when it is new, and each minute while it lasts.
+    Trouble(&'a FollowError),
+    /// The trouble is over.
+    Recovered,
+    /// The thread has failed: no change arrives any more, no revocation either.
+    /// The last event.
+    Failed,
+}
+
+/// A thread that takes every change of a store into an engine, at work. It ends
+/// when this is dropped, which waits for it: some milliseconds.
+///
+/// It throws away, once a second, what has run out in the engine
+/// ([`Engine::purge_sessions`], [`Engine::reclaim`]).
+///
+/// Neither it nor the [`Follower`] lives through a `fork`: open and start both
+/// in the process that decides. The thread has the signal mask of whoever
+/// starts it: where signals are for other threads, block them meanwhile.
+#[derive(Debug)]
+pub struct Following {
+    /// Both are there until the end.
+    thread: Option<JoinHandle<()>>,
+    /// Dropped, it ends the thread.
+    stop: Option<SyncSender<()>>,
+    health: Arc<Health>,
+}
+
+impl Following {
+    /// Goes on from where [`Follower::load`] came to. `on_event` is called on
+    /// the new thread, between two looks at the store: it should not wait. In
+    /// it, do not drop this.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread.
+    pub fn start(
+        follower: Follower,
+        engine: Arc<Engine>,
+        mut on_event: impl FnMut(FollowEvent<'_>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::sync_channel(0);
+        let health = Arc::new(Health::new());
+        let told = Arc::clone(&health);
+        let thread = thread::Builder::new()
+            .name("follow".into())
+            .spawn(move || {
+                // After a panic nothing of what it broke off in is used again, but
+                // the engine, whose readers see whole states only, and the events'
+                // receiver, which is told of the end.
+                let ran = catch_unwind(AssertUnwindSafe(|| {
+                    follow(follower, &engine, &stopped, &told, &mut on_event);
+                }));
+                told.ended();
+                if ran.is_err() {
+                    on_event(FollowEvent::Failed);
+                }
+            })?;
+        Ok(Self {
+            thread: Some(thread),
+            stop: Some(stop),
+            health,
+        })
+    }
+
+    /// How it goes; to be asked also after the end.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Ends the thread and waits for that, as dropping this does.
+    pub fn stop(self) {}
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // Of a panic was told when it came.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why a look at the store was broken off.
+enum Halt {
+    /// The following is to end: what is left of a long look is not waited for.
+    Stopped,
+    Error(FollowError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Error(FollowError::Store(error))
+    }
+}
+
+fn follow(
+    mut follower: Follower,
+    engine: &Engine,
+    stop: &Receiver<()>,
+    health: &Health,
+    on_event: &mut impl FnMut(FollowEvent<'_>),
+) {
+    let mut tidied = Instant::now();
+    let mut trouble: Option<Trouble> = None;
+    loop {
+        let pause = if trouble.is_some() { RETRY } else { POLL };
+        if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        // Most changes fit and are one batch, published at once.
+        let singly = trouble.is_some();
+        let polled = follower.poll(|changes| {
+            if stop.try_recv() == Err(TryRecvError::Disconnected) {
+                return Err(Halt::Stopped);
+            }
+            match singly {
+                true => apply_singly(engine, changes),
+                false => apply(engine, changes),
+            }
+            .map_err(Halt::Error)
+        });
+        match polled {
+            Ok(changed) => {
+                health.looked(trouble.is_some());
+                if trouble.take().is_some() {
+                    on_event(FollowEvent::Recovered);
+                }
+                if changed {
+                    on_event(FollowEvent::Changed);
+                }
+            }
+            Err(Halt::Stopped) => return,
+            Err(Halt::Error(error)) => {
+                let text = error.to_string();
+                health.failed(&text);
+                if !trouble.as_ref().is_some_and(|known| known.covers(&text)) {
+                    on_event(FollowEvent::Trouble(&error));
+                    trouble = Some(Trouble {
+                        text,
+                        told: Instant::now(),
+                    });
+                }
+            }
+        }
+        if tidied.elapsed() >= TIDY {
+            tidied = Instant::now();
+            engine.purge_sessions(engine.clock().now());
+            engine.reclaim();
+        }
+    }
+}
+
+/// An error that was told.
+struct Trouble {
+    text: String,
+    told: Instant,
+}
+
+impl Trouble {
+    /// Whether an error is this one, told not long ago.
+    fn covers(&self, text: &str) -> bool {
+        self.text == text && self.told.elapsed() < REPEAT
+    }
+}

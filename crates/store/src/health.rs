@@ -1,0 +1,115 @@
+//! How the following of a store goes, for metrics and for whoever asks.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How a [`Following`](crate::Following) goes. Each number is a moment's
+/// picture of its own; any thread may ask at any time.
+#[derive(Debug)]
+pub struct Health {
+    begun: Instant,
+    /// Milliseconds from `begun` to the last look that succeeded.
+    last_ms: AtomicU64,
+    errors: AtomicU64,
+    /// Whether nobody follows any more.
+    ended: AtomicBool,
+    /// What the last look failed by; locked for moments, and never by a look
+    /// that succeeds after another.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Of a following that begins now, all having just been loaded.
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+        }
+    }
+
+    /// Whether changes still arrive, if only late. False once the following was
+    /// stopped, or its thread has failed.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        // Relaxed here and below: these are for people and guard nothing.
+        !self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Time since the store was last looked at with success, to milliseconds.
+    /// It is some dozen milliseconds while all is well.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(last)
+    }
+
+    /// Looks that failed.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// What the last look failed by; nothing where it succeeded. One or more
+    /// sentences that say what to do; never a secret.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble_now().clone()
+    }
+
+    /// A look succeeded.
+    pub(crate) fn looked(&self, after_trouble: bool) {
+        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(ms, Ordering::Relaxed);
+        if after_trouble {
+            *self.trouble_now() = None;
+        }
+    }
+
+    /// A look failed.
+    pub(crate) fn failed(&self, text: &str) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        let mut trouble = self.trouble_now();
+        if trouble.as_deref() != Some(text) {
+            *trouble = Some(text.to_owned());
+        }
+    }
+
+    /// Nobody follows any more.
+    pub(crate) fn ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn trouble_now(&self) -> MutexGuard<'_, Option<String>> {
+        // What lies there is whole at every moment, also where a thread
+        // panicked that held it.
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_told_until_it_is_over() {
+        let health = Health::new();
+        assert!(health.follows());
+        assert_eq!((health.errors(), health.trouble()), (0, None));
+        health.failed("gone");
+        health.failed("gone");
+        assert_eq!(
+            (health.errors(), health.trouble()),
+            (2, Some("gone".into()))
+        );
+        health.failed("full");
+        assert_eq!(health.trouble().as_deref(), Some("full"));
+        health.looked(true);
+        assert_eq!((health.errors(), health.trouble()), (3, None));
+        health.ended();
+        assert!(!health.follows());
+    }
+}

@@ -1,0 +1,244 @@
+//! An engine kept in step with a store.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use engine::{
+    CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
+    SecretKey, ServerSecret,
+};
+use tokenkit_store::{FollowEvent, Follower, Following, Store, StoredKey};
+
+/// Far more than anything here takes, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Place {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    secret: ServerSecret,
+    store: Store,
+    engine: Arc<Engine>,
+}
+
+/// A store, and an engine for so many keys that holds what is in it.
+fn place(max_keys: u32) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenkit.db");
+    let secret = ServerSecret::from_bytes([7; 32]);
+    let store = Store::create(&path, &secret).unwrap();
+    // Keys are asked for before they are there, which is guessing.
+    let failures = FailureConfig {
+        exempt: CidrList::parse(["192.0.2.0/24"]).unwrap(),
+        ..FailureConfig::default()
+    };
+    let engine = Engine::builder(secret.clone())
+        .max_keys(max_keys)
+        .failures(failures)
+        .build()
+        .unwrap();
+    Place {
+        _folder: folder,
+        path,
+        secret,
+        store,
+        engine: Arc::new(engine),
+    }
+}
+
+impl Place {
+    fn follower(&self) -> Follower {
+        let mut follower = Follower::open(&self.path, &self.secret).unwrap();
+        follower.load(&self.engine).unwrap();
+        follower
+    }
+
+    /// Adds keys in one commit.
+    fn add(&mut self, number: usize) -> Vec<SecretKey> {
+        let prefix: Prefix = "tk_live".parse().unwrap();
+        let keys: Vec<_> = (0..number)
+            .map(|_| SecretKey::generate(&prefix).unwrap())
+            .collect();
+        let mut writer = self.store.write().unwrap();
+        for key in &keys {
+            writer
+                .add_key(&StoredKey {
+                    record: KeyRecord {
+                        id: key.id(),
+                        digest: self.secret.digest_key(key.expose().as_bytes()),
+                        policy: KeyPolicy::new("p1".parse().unwrap()),
+                    },
+                    label: "a key".parse().unwrap(),
+                    prefix,
+                    created_at: 1_790_000_000,
+                    revoked_at: None,
+                })
+                .unwrap();
+        }
+        writer.commit().unwrap();
+        keys
+    }
+
+    fn revoke(&mut self, key: &SecretKey) {
+        let mut writer = self.store.write().unwrap();
+        writer
+            .change_key(key.id(), 1_790_000_001, |key| {
+                key.record.policy.state = KeyState::Revoked;
+            })
+            .unwrap();
+        writer.commit().unwrap();
+    }
+
+    fn reason(&self, key: &SecretKey) -> Reason {
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let request = Request::new(ip).api_key(key.expose().as_bytes());
+        self.engine.decide(&request).reason()
+    }
+}
+
+/// Starts the following; what it tells comes in words.
+fn start(place: &Place, follower: Follower) -> (Following, Receiver<String>) {
+    let (tell, told) = mpsc::channel();
+    let following = Following::start(follower, Arc::clone(&place.engine), move |event| {
+        let word = match event {
+            FollowEvent::Changed => "changed".to_owned(),
+            FollowEvent::Trouble(error) => error.to_string(),
+            FollowEvent::Recovered => "recovered".to_owned(),
+            FollowEvent::Failed => "failed".to_owned(),
+            _ => "another".to_owned(),
+        };
+        let _ = tell.send(word);
+    })
+    .unwrap();
+    (following, told)
+}
+
+fn next(told: &Receiver<String>) -> String {
+    told.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn a_change_is_in_force_within_100_ms() {
+    let mut place = place(64);
+    let first = place.add(1).remove(0);
+    let follower = place.follower();
+    assert_eq!(place.reason(&first), Reason::Allowed);
+    let (following, told) = start(&place, follower);
+    let mut took: Vec<Duration> = (0..9)
+        .map(|_| {
+            let key = place.add(1).remove(0);
+            let committed = Instant::now();
+            while place.reason(&key) != Reason::Allowed {
+                assert!(committed.elapsed() < PATIENCE, "the key never came");
+                std::thread::yield_now();
+            }
+            committed.elapsed()
+        })
+        .collect();
+    place.revoke(&first);
+    while place.reason(&first) != Reason::RevokedKey {
+        assert_eq!(next(&told), "changed");
+    }
+    // The median: another program may take the processor at any moment.
+    took.sort_unstable();
+    assert!(took[4] < Duration::from_millis(100), "{took:?}");
+    let health = following.health();
+    assert!(health.follows());
+    assert_eq!((health.errors(), health.trouble()), (0, None));
+}
+
+#[test]
+fn a_store_out_of_reach_is_told_of_once_and_what_is_known_stays() {
+    let mut place = place(64);
+    let key = place.add(1).remove(0);
+    let follower = place.follower();
+    let (following, told) = start(&place, follower);
+    let away = place.path.with_extension("away");
+    std::fs::rename(&place.path, &away).unwrap();
+    let trouble = next(&told);
+    assert!(trouble.contains("deleted or replaced"), "{trouble}");
+    let health = Arc::clone(following.health());
+    let begun = Instant::now();
+    while health.errors() < 3 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::yield_now();
+    }
+    assert_eq!(health.trouble(), Some(trouble));
+    assert!(health.follows());
+    // Two waits between the first and the third failure.
+    assert!(health.lag() >= Duration::from_millis(100));
+    assert_eq!(place.reason(&key), Reason::Allowed);
+
+    std::fs::rename(&away, &place.path).unwrap();
+    assert_eq!(next(&told), "recovered");
+    assert_eq!(health.trouble(), None);
+    place.revoke(&key);
+    assert_eq!(next(&told), "changed");
+    assert_eq!(place.reason(&key), Reason::RevokedKey);
+}
+
+#[test]
+fn a_key_too_many_holds_no_revocation_back() {
+    let mut place = place(1);
+    let key = place.add(1).remove(0);
+    let follower = place.follower();
+    let (following, told) = start(&place, follower);
+    let further = place.add(1).remove(0);
+    let trouble = next(&told);
+    assert!(trouble.contains("raise max_keys"), "{trouble}");
+    place.revoke(&key);
+    let begun = Instant::now();
+    while place.reason(&key) != Reason::RevokedKey {
+        assert!(begun.elapsed() < PATIENCE, "the revocation never came");
+        std::thread::yield_now();
+    }
+    assert_eq!(place.reason(&further), Reason::UnknownKey);
+    assert_eq!(following.health().trouble(), Some(trouble));
+}
+
+#[test]
+fn a_store_with_more_keys_than_fit_is_not_loaded() {
+    let mut place = place(1);
+    place.add(2);
+    let mut follower = Follower::open(&place.path, &place.secret).unwrap();
+    let error = follower.load(&place.engine).unwrap_err();
+    assert!(error.to_string().contains("raise max_keys"), "{error}");
+}
+
+#[test]
+fn an_end_waits_for_no_pause() {
+    let place = place(1);
+    let quickest = (0..20)
+        .map(|_| {
+            let (following, _told) = start(&place, place.follower());
+            let health = Arc::clone(following.health());
+            let begun = Instant::now();
+            following.stop();
+            let took = begun.elapsed();
+            assert!(!health.follows());
+            took
+        })
+        .min();
+    // Just begun, it would have waited 20 ms before its first look.
+    assert!(quickest < Some(Duration::from_millis(15)), "{quickest:?}");
+}
+
+#[test]
+fn an_end_in_a_panic_is_told_as_well() {
+    let mut place = place(64);
+    let (tell, told) = mpsc::channel();
+    let follower = place.follower();
+    let following = Following::start(follower, Arc::clone(&place.engine), move |event| {
+        if matches!(event, FollowEvent::Failed) {
+            tell.send(()).unwrap();
+        } else {
+            panic!("as a test");
+        }
+    })
+    .unwrap();
+    place.add(1);
+    told.recv_timeout(PATIENCE).unwrap();
+    assert!(!following.health().follows());
+}
