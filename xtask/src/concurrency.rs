@@ -22,7 +22,7 @@ const QUICK_MIRI: [&str; 11] = [
     "hours::",
     "keyring::block::tests::lists",
     "keyring::generation::",
-    "keyring::slots::",
+    "ledger::",
     "keyring::tests::a_key_keeps",
     "keyring::tests::a_new_key",
     "keyring::tests::what_was_replaced",

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::engine::Engine;
 use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Recent, Seeds, Window, sets_for};
 use crate::key::{Forms, Prefixes, ServerSecret};
 use crate::keyring::Keyring;
-use crate::ledger::Ledger;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+use crate::ledger::Plan;
+use crate::ledger::{Ledger, LedgerError};
 use crate::net::CidrList;
 use crate::origin::OriginList;
 use crate::project::Projects;
@@ -51,6 +54,14 @@ const MAX_ADDRESSES: u32 = 1 << 28;
 
 impl FailureConfig {
     /// Checks the numbers.
+    ///
+    /// # Errors
+    ///
+    /// The first that lies outside its range.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.window().map(drop)
+    }
+
     fn window(&self) -> Result<Window, BuildError> {
         let Self {
             threshold,
@@ -92,6 +103,7 @@ pub struct EngineBuilder {
     failures: FailureConfig,
     clock: Clock,
     max_keys: u32,
+    ledger: Option<PathBuf>,
 }
 
 /// Why no engine could be built.
@@ -118,6 +130,8 @@ pub enum BuildError {
     Memory(io::Error),
     /// The system did not give random bytes.
     Random(getrandom::Error),
+    /// The ledger's file was not taken.
+    Ledger(LedgerError),
 }
 
 impl fmt::Display for BuildError {
@@ -142,6 +156,7 @@ impl fmt::Display for BuildError {
                  max_addresses (137 bytes each)",
             ),
             Self::Random(_) => f.write_str("the operating system gives no random bytes"),
+            Self::Ledger(error) => error.fmt(f),
         }
     }
 }
@@ -151,6 +166,7 @@ impl std::error::Error for BuildError {
         match self {
             Self::Memory(cause) => Some(cause),
             Self::Random(cause) => Some(cause),
+            Self::Ledger(error) => error.source(),
             Self::OutOfRange { .. } | Self::WindowNotOfTwelve { .. } => None,
         }
     }
@@ -165,6 +181,7 @@ impl EngineBuilder {
             failures: FailureConfig::default(),
             clock: Clock::System,
             max_keys: 1 << 24,
+            ledger: None,
         }
     }
 
@@ -206,6 +223,27 @@ impl EngineBuilder {
         self
     }
 
+    /// Counts in a file, which every process that names it shares: one exact
+    /// budget for a key and one count for an address, whichever of them decides,
+    /// and the same after a restart. Made with mode 0600 if there is none; else
+    /// it has to fit `window_s` and `max_addresses`. Without this the counters
+    /// are in memory.
+    ///
+    /// Processes that share a ledger hold the same keys. The file lies on a file
+    /// system of this machine: in memory (`/dev/shm`, `/run`) counts outlive all
+    /// but the machine; on a disk they outlive that too, but for the last
+    /// seconds. It takes 137 bytes for each of `max_addresses` and 96 for each key,
+    /// and grows as keys come. Should it be cut short by somebody, the process
+    /// goes on and refuses limited keys whose counts are gone; for that, a
+    /// handler for SIGBUS is installed, which hands on whatever else it gets.
+    ///
+    /// Linux alone.
+    #[must_use]
+    pub fn ledger(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ledger = Some(path.into());
+        self
+    }
+
     /// Builds the engine, without keys and sessions.
     ///
     /// # Errors
@@ -215,8 +253,25 @@ impl EngineBuilder {
     pub fn build(self) -> Result<Engine, BuildError> {
         let window = self.failures.window()?;
         let sets = sets_for(self.failures.max_addresses);
-        let ledger = Ledger::in_memory(self.max_keys, sets).map_err(BuildError::Memory)?;
-        let [a, b, c, d, e, f] = random_words().map_err(BuildError::Random)?;
+        let [a, b, c, d, e, f, g, h] = random_words().map_err(BuildError::Random)?;
+        let ledger = match &self.ledger {
+            None => {
+                Ledger::in_memory(self.max_keys, sets, Seeds([a, b])).map_err(BuildError::Memory)?
+            }
+            #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+            Some(path) => {
+                let plan = Plan {
+                    window_s: self.failures.window_s,
+                    failure_sets: sets,
+                    max_keys: self.max_keys,
+                    seeds: [Seeds([a, b]), Seeds([g, h])],
+                    now: self.clock.now(),
+                };
+                Ledger::in_file(path, &plan).map_err(BuildError::Ledger)?
+            }
+            #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
+            Some(_) => return Err(BuildError::Ledger(LedgerError::Unsupported)),
+        };
         Ok(Engine {
             secret: self.secret,
             forms: Forms::of(&self.prefixes),
@@ -225,7 +280,6 @@ impl EngineBuilder {
             exempt: self.failures.exempt,
             window,
             recent: Recent::new(),
-            seeds: Seeds([a, b]),
             clock: self.clock,
             keyring: Keyring::new([c, d, e, f], self.max_keys),
             sessions: Sessions::new(),
@@ -235,8 +289,8 @@ impl EngineBuilder {
     }
 }
 
-fn random_words() -> Result<[u64; 6], getrandom::Error> {
-    let mut words = [0; 6];
+fn random_words() -> Result<[u64; 8], getrandom::Error> {
+    let mut words = [0; 8];
     for word in &mut words {
         *word = getrandom::u64()?;
     }

@@ -129,7 +129,9 @@ impl Engine {
 
     /// The place of a request's address among the failures.
     pub(crate) fn place(&self, request: &Request<'_>) -> Place<'_> {
-        self.ledger.failures().place(self.seeds, request.client)
+        self.ledger
+            .failures()
+            .place(self.ledger.seeds(), request.client)
     }
 
     /// What a request shows of a key.

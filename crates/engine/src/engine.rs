@@ -6,10 +6,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::builder::EngineBuilder;
-use crate::failures::{Recent, Seeds, Window};
+use crate::failures::{Recent, Window};
 use crate::key::{Forms, KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
 use crate::keyring::{Existing, KeyChangeError, Keyring};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerFault};
 use crate::name::Name;
 use crate::net::CidrList;
 use crate::origin::OriginList;
@@ -32,7 +32,6 @@ pub struct Engine {
     pub(crate) origins: OriginList,
     pub(crate) exempt: CidrList,
     pub(crate) window: Window,
-    pub(crate) seeds: Seeds,
     pub(crate) recent: Recent,
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
@@ -145,19 +144,14 @@ impl Engine {
     }
 
     fn keep(&self, records: Vec<KeyRecord>, existing: Existing) -> Result<(), KeyChangeError> {
-        let clear = |slot| {
-            if let Some(ring) = self.ledger.ring(slot) {
-                ring.clear();
-            }
-        };
         // Often one project's keys come together.
         let mut last: Option<(Name, ProjectId)> = None;
         let project = |name: &Name| match last {
             Some((same, id)) if same == *name => id,
             _ => last.insert((*name, self.project_id(name))).1,
         };
-        self.keyring
-            .put(records, existing, self.hour(), project, clear)
+        let slots = self.ledger.slots(self.hour());
+        self.keyring.put(records, existing, project, slots)
     }
 
     /// Changes a key's policy; returns the new one. A revoked key stays
@@ -203,7 +197,7 @@ impl Engine {
     ///
     /// [`KeyChangeError::Unknown`] where there is no such key.
     pub fn remove_key(&self, id: KeyId) -> Result<(), KeyChangeError> {
-        self.keyring.remove(id, self.hour())
+        self.keyring.remove(id, self.ledger.slots(self.hour()))
     }
 
     /// A key's policy.
@@ -248,7 +242,7 @@ impl Engine {
     pub fn unblock(&self, ip: IpAddr, unix_s: u64) -> bool {
         self.ledger
             .failures()
-            .place(self.seeds, ip.into())
+            .place(self.ledger.seeds(), ip.into())
             .unblock(unix_s)
     }
 
@@ -267,6 +261,14 @@ impl Engine {
             sessions: self.sessions.len(),
             blocked_addresses: self.ledger.failures().count_blocked(unix_s),
         }
+    }
+
+    /// What is wrong with the ledger's file by now: `None` while it is whole, or
+    /// where the counters are in memory. One system call; to be asked now and
+    /// then, from a thread that serves no requests.
+    #[must_use]
+    pub fn ledger_fault(&self) -> Option<LedgerFault> {
+        self.ledger.fault()
     }
 
     /// Frees parts of the keyring and sessions that were replaced and are no
@@ -293,7 +295,6 @@ impl fmt::Debug for Engine {
             .field("origins", &self.origins)
             .field("clock", &self.clock)
             .field("keys", &self.keyring.len())
-            .field("max_keys", &self.ledger.key_slots())
             .field("sessions", &self.sessions.len())
             .finish_non_exhaustive()
     }

@@ -137,6 +137,23 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Takes over what another ring says. Nobody charges either.
+    pub(crate) fn copy(self, other: Ring<'_>) {
+        for (to, from) in self.0.0.iter().zip(&other.0.0) {
+            // Relaxed: neither is anybody's meanwhile.
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// The latest hour in which anything was charged; the first of all where
+    /// nothing was.
+    pub(crate) fn newest(self) -> Hour {
+        // Relaxed: a charge that is made meanwhile may be missed.
+        let hours = self.0.0.iter();
+        let hours = hours.map(|word| Word(word.load(Ordering::Relaxed)).hour() as u32);
+        Hour::of_number(hours.max().unwrap_or(0))
+    }
+
     /// Units used in `hour`; `None` where the ring holds a later hour in its
     /// place.
     pub(crate) fn used(self, hour: Hour) -> Option<u64> {

@@ -55,6 +55,9 @@ pub use key::{
     PrefixError, Prefixes, SecretKey, ServerSecret, SessionToken, TokenDigest,
 };
 pub use keyring::KeyChangeError;
+pub use ledger::{LedgerError, LedgerFault};
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub use ledger::{LedgerKey, LedgerReport, LedgerView, reset_ledger};
 pub use name::{MAX_NAME_LEN, Name, NameError};
 pub use net::{Cidr, CidrError, CidrList, ClientAddr};
 pub use origin::{OriginError, OriginList, OriginPattern};

@@ -29,6 +29,11 @@ impl Hour {
         Self((unix_s / HOUR_S).min(Self::MAX) as u32)
     }
 
+    /// An hour by its number, of which the lowest bits count.
+    pub(crate) fn of_number(number: u32) -> Self {
+        Self(number & Self::MAX as u32)
+    }
+
     /// The hour's number.
     #[must_use]
     pub fn number(self) -> u32 {

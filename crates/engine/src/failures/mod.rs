@@ -62,11 +62,11 @@ pub(crate) fn sets_for(addresses: u32) -> u32 {
 /// Two folded multiplications: unlike `ahash`, whose output depends on the
 /// processor and the version, it is the same wherever the seeds are, and so
 /// may lie in memory that several builds of the engine share.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds(pub(crate) [u64; 2]);
 
 impl Seeds {
-    fn mix(self, unit: u64) -> u64 {
+    pub(crate) fn mix(self, unit: u64) -> u64 {
         let once = fold(unit ^ self.0[0], self.0[1] | 1);
         fold(once, 0x9E37_79B9_7F4A_7C15)
     }

@@ -54,6 +54,12 @@ impl KeyId {
         Self(bits)
     }
 
+    /// An id from bits that may be no id's.
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    pub(crate) fn checked_from_bits(bits: u64) -> Option<Self> {
+        (bits < 62_u64.pow(ID_LEN as u32)).then_some(Self(bits))
+    }
+
     /// The id's ten characters.
     #[must_use]
     pub fn to_chars(self) -> [u8; ID_LEN] {

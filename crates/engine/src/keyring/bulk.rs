@@ -20,11 +20,11 @@ use super::order::{Order, Slip};
 use super::published::{BlockPtr, Draft};
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring, Writer};
+use crate::ledger::{SlotsAt, SlotsError};
 use crate::name::Name;
 use crate::policy::KeyRecord;
 use crate::prefetch::{prefetch_all, prefetch_at};
 use crate::project::ProjectId;
-use crate::time::Hour;
 
 /// What to do with a key of an id that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,16 +52,14 @@ impl Keyring {
     /// Adds keys, or replaces those already there if `existing` says so; all
     /// or none. A key that is replaced keeps its slot, and stays revoked if it
     /// is; one that comes back gets its own slot while no other has it.
-    /// `project` gives a project its number, `clear` empties a slot that was
-    /// another key's. Each key is in force when this returns; several do not
+    /// `project` gives a project its number, `slots` a key its slot. Each key is in force when this returns; several do not
     /// become so at one instant.
     pub(crate) fn put(
         &self,
         mut records: Vec<KeyRecord>,
         existing: Existing,
-        hour: Hour,
         mut project: impl FnMut(&Name) -> ProjectId,
-        clear: impl Fn(u32),
+        slots: SlotsAt<'_>,
     ) -> Result<(), KeyChangeError> {
         let coming = |record: &KeyRecord| Coming {
             hash: self.hash(record.id),
@@ -82,7 +80,7 @@ impl Keyring {
             // What is replaced needs no room.
             slips.retain(|slip| coming[slip.at()].slot == NO_SLOT);
         }
-        let new = take_slots(&mut writer, &records, &mut coming, hour, clear)?;
+        let new = self.take_slots(&writer, slots, &records, &mut coming)?;
         self.make_room(&mut writer, slips);
         let rest = self.add_new(&writer.past, &mut records, &coming);
         self.put_rest(&mut writer, &mut records, &rest);
@@ -149,6 +147,35 @@ impl Keyring {
             }
         }
         refused.map_or(Ok(()), |at| Err(KeyChangeError::Duplicate(records[at].id)))
+    }
+
+    /// Takes a slot for each key that has none; how many.
+    fn take_slots(
+        &self,
+        writer: &Writer,
+        slots: SlotsAt<'_>,
+        records: &[KeyRecord],
+        coming: &mut [Coming],
+    ) -> Result<usize, KeyChangeError> {
+        let wants = |coming: &Coming| coming.slot == NO_SLOT;
+        let new = coming.iter().filter(|coming| wants(coming)).count();
+        let max_keys = writer.max_keys;
+        if self.len() + new > max_keys as usize {
+            return Err(KeyChangeError::Full { max_keys });
+        }
+        let ids = || {
+            let new = records.iter().zip(&*coming).filter(|(_, c)| wants(c));
+            new.map(|(record, _)| record.id).collect()
+        };
+        let taken = slots.take(new, ids).map_err(|refused| match refused {
+            SlotsError::Full => KeyChangeError::Full { max_keys },
+            SlotsError::Fault(fault) => KeyChangeError::Ledger(fault),
+        })?;
+        let wanting = coming.iter_mut().filter(|coming| wants(coming));
+        for (coming, slot) in wanting.zip(taken) {
+            coming.slot = slot;
+        }
+        Ok(new)
     }
 
     /// Splits every block that is too full for what comes.
@@ -306,34 +333,4 @@ fn slips(coming: &[Coming]) -> Vec<Slip> {
     let mut slips: Vec<_> = coming.map(slip).collect();
     slips.sort_unstable();
     slips
-}
-
-/// Takes a slot for each key that has none; how many.
-fn take_slots(
-    writer: &mut Writer,
-    records: &[KeyRecord],
-    coming: &mut [Coming],
-    hour: Hour,
-    clear: impl Fn(u32),
-) -> Result<usize, KeyChangeError> {
-    let new = coming
-        .iter()
-        .filter(|coming| coming.slot == NO_SLOT)
-        .count();
-    let ids = || {
-        let all = records.iter().zip(&*coming);
-        let new = all.filter(|(_, coming)| coming.slot == NO_SLOT);
-        new.map(|(record, _)| record.id).collect()
-    };
-    let max_keys = writer.max_keys;
-    let taken = writer.slots.take(new, ids, hour);
-    let taken = taken.ok_or(KeyChangeError::Full { max_keys })?;
-    let wanting = coming.iter_mut().filter(|coming| coming.slot == NO_SLOT);
-    for (coming, taken) in wanting.zip(taken) {
-        if taken.anothers {
-            clear(taken.slot);
-        }
-        coming.slot = taken.slot;
-    }
-    Ok(new)
 }

@@ -6,10 +6,10 @@ use super::published::Draft;
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring};
 use crate::key::KeyId;
+use crate::ledger::SlotsAt;
 use crate::name::Name;
 use crate::policy::KeyPolicy;
 use crate::project::{ProjectId, Projects};
-use crate::time::Hour;
 
 impl Keyring {
     /// Changes a key's policy; the new one. In force when this returns. A
@@ -49,7 +49,7 @@ impl Keyring {
 
     /// Removes a key. Its slot rests until its hours have run out, and is the
     /// key's should it come back.
-    pub(crate) fn remove(&self, id: KeyId, hour: Hour) -> Result<(), KeyChangeError> {
+    pub(crate) fn remove(&self, id: KeyId, slots: SlotsAt<'_>) -> Result<(), KeyChangeError> {
         // By one reference, so that its parts can be borrowed apart.
         let writer = &mut *self.write();
         let hash = self.hash(id);
@@ -63,7 +63,7 @@ impl Keyring {
         self.count_out(record, old.lists(record));
         let slot = record.slot();
         writer.past.replaced(at);
-        writer.slots.give_back(id, slot, hour);
+        slots.give_back(id, slot);
         // Relaxed, as everywhere: a number and no more.
         self.keys.fetch_sub(1, Ordering::Relaxed);
         writer.end(&self.present);

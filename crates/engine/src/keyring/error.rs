@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::key::KeyId;
+use crate::ledger::LedgerFault;
 
 /// Why a change to the keys was refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum KeyChangeError {
         /// The configured number of slots.
         max_keys: u32,
     },
+    /// The ledger's file gave no slot for a further key.
+    Ledger(LedgerFault),
 }
 
 impl fmt::Display for KeyChangeError {
@@ -29,6 +32,7 @@ impl fmt::Display for KeyChangeError {
                 "all {max_keys} key slots are taken (that of a removed key rests for 9 hours): \
                  raise max_keys"
             ),
+            Self::Ledger(fault) => fault.fmt(f),
         }
     }
 }

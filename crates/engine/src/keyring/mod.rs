@@ -23,7 +23,6 @@ mod origins;
 mod place;
 mod published;
 mod record;
-mod slots;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
@@ -45,7 +44,6 @@ use generation::{Entered, Past, Present};
 use origins::ListedOrigins;
 use published::{BlockEntry, BlockPtr, Draft};
 pub(crate) use record::{Lists, Record};
-use slots::Slots;
 
 /// How many replaced blocks are kept before some are freed.
 const RECLAIM_EVERY: usize = 64;
@@ -64,7 +62,6 @@ pub(crate) struct Keyring {
 
 /// What only the writer at turn touches.
 struct Writer {
-    slots: Slots,
     max_keys: u32,
     /// Blocks that were replaced, and are perhaps still read.
     past: Past<BlockPtr>,
@@ -168,7 +165,6 @@ impl Keyring {
             hasher: RandomState::with_seeds(a, b, c, d),
             keys: AtomicUsize::new(0),
             writer: Mutex::new(Writer {
-                slots: Slots::new(max_keys),
                 max_keys,
                 past: Past::new(),
                 arena,

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::failures::Seeds;
 use crate::key::KeyDigest;
+use crate::ledger::Ledger;
 use crate::name::Name;
 use crate::policy::{KeyRecord, Limit};
 use crate::time::Hour;
@@ -22,19 +24,36 @@ fn digest(number: u64) -> KeyDigest {
     KeyDigest::from_bytes(bytes)
 }
 
-fn keyring(max_keys: u32) -> (Keyring, Projects) {
-    (Keyring::new([1, 2, 3, 4], max_keys), Projects::new())
+/// A keyring, and what its keys hang on.
+struct All {
+    keyring: Keyring,
+    projects: Projects,
+    ledger: Ledger,
+}
+
+fn keyring(max_keys: u32) -> All {
+    All {
+        keyring: Keyring::new([1, 2, 3, 4], max_keys),
+        projects: Projects::new(),
+        ledger: Ledger::in_memory(max_keys, 1, Seeds([1, 2])).unwrap(),
+    }
+}
+
+/// Removes a key in an hour.
+fn remove(all: &All, number: u64, at: u64) -> Result<(), KeyChangeError> {
+    all.keyring.remove(id(number), all.ledger.slots(hour(at)))
 }
 
 /// Puts records that are all of one project.
 fn put(
-    (keyring, projects): &(Keyring, Projects),
+    all: &All,
     records: Vec<KeyRecord>,
     existing: Existing,
     at: u64,
 ) -> Result<(), KeyChangeError> {
-    let project = |name: &Name| projects.intern(name);
-    keyring.put(records, existing, hour(at), project, |_| ())
+    let project = |name: &Name| all.projects.intern(name);
+    let slots = all.ledger.slots(hour(at));
+    all.keyring.put(records, existing, project, slots)
 }
 
 fn record(number: u64, limit: u64) -> KeyRecord {
@@ -73,7 +92,7 @@ fn blocks(keyring: &Keyring) -> usize {
 fn keeps_every_key_while_it_grows() {
     let (count, step) = if cfg!(miri) { (240, 40) } else { (20_000, 200) };
     let all = keyring(100_000);
-    let keyring = &all.0;
+    let keyring = &all.keyring;
     let mut slots = HashMap::new();
     for start in (0..count).step_by(step as usize) {
         let batch = (start..start + step).map(|n| record(n, n)).collect();
@@ -102,15 +121,17 @@ fn a_change_is_all_or_nothing() {
     assert_eq!(first, Err(KeyChangeError::Duplicate(id(3))));
     let many = put(&all, with(&[1, 2, 3, 4]), Existing::Replace, 1);
     assert_eq!(many, Err(KeyChangeError::Full { max_keys: 3 }));
-    assert_eq!((limit(&all.0, 2), all.0.len()), (None, 1));
+    assert_eq!((limit(&all.keyring, 2), all.keyring.len()), (None, 1));
     put(&all, with(&[1, 2, 3]), Existing::Replace, 1).unwrap();
-    assert_eq!(all.0.len(), 3);
+    assert_eq!(all.keyring.len(), 3);
 }
 
 #[test]
 fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
     let all = keyring(1);
-    let (keyring, projects) = &all;
+    let All {
+        keyring, projects, ..
+    } = &all;
     let slot = |n| found(keyring, n).map(|record| record.slot());
     put(&all, vec![record(1, 5)], Existing::Refuse, 1).unwrap();
     let before = slot(1);
@@ -121,11 +142,8 @@ fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
     });
     assert_eq!(changed.unwrap().hourly_limit.map(Limit::units), Some(6));
     assert_eq!(slot(1), before);
-    keyring.remove(id(1), hour(1)).unwrap();
-    assert_eq!(
-        keyring.remove(id(1), hour(1)),
-        Err(KeyChangeError::Unknown(id(1)))
-    );
+    remove(&all, 1, 1).unwrap();
+    assert_eq!(remove(&all, 1, 1), Err(KeyChangeError::Unknown(id(1))));
     let full = put(&all, vec![record(2, 1)], Existing::Refuse, 9);
     assert_eq!(full, Err(KeyChangeError::Full { max_keys: 1 }));
     put(&all, vec![record(2, 1)], Existing::Refuse, 10).unwrap();
@@ -135,7 +153,9 @@ fn a_key_keeps_its_slot_through_changes_and_rests_it_after() {
 #[test]
 fn origins_are_listed_by_live_keys_alone() {
     let all = keyring(10);
-    let (keyring, projects) = &all;
+    let All {
+        keyring, projects, ..
+    } = &all;
     let mut listing = record(1, 1);
     listing.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
     listing.policy.expires_at = Some(u64::MAX);
@@ -153,14 +173,14 @@ fn origins_are_listed_by_live_keys_alone() {
     assert!(!keyring.lists_origin(b"https://a.test", 0));
     set(KeyState::Active);
     assert!(keyring.lists_origin(b"https://a.test", 0));
-    keyring.remove(id(1), hour(1)).unwrap();
+    remove(&all, 1, 1).unwrap();
     assert!(!keyring.lists_origin(b"https://a.test", 0));
 }
 
 #[test]
 fn what_was_replaced_is_freed_by_the_writer_once_unread() {
     let all = keyring(10);
-    let keyring = &all.0;
+    let keyring = &all.keyring;
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
     let reading = keyring.read();
     let held = reading.find(reading.spot(id(1))).unwrap();
@@ -179,13 +199,13 @@ fn what_was_replaced_is_freed_by_the_writer_once_unread() {
 fn a_new_key_is_written_into_the_block_that_readers_hold() {
     let all = keyring(10);
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
-    let reading = all.0.read();
+    let reading = all.keyring.read();
     let held = reading.find(reading.spot(id(1))).unwrap();
     put(&all, vec![record(2, 2)], Existing::Refuse, 1).unwrap();
     let new = reading.find(reading.spot(id(2))).unwrap();
     assert!(std::ptr::eq(held.block, new.block));
-    assert_eq!(limit(&all.0, 2), Some(2));
-    assert_eq!(all.0.write().arena.taken(), 1, "nothing was copied");
+    assert_eq!(limit(&all.keyring, 2), Some(2));
+    assert_eq!(all.keyring.write().arena.taken(), 1, "nothing was copied");
 }
 
 #[test]
@@ -194,17 +214,19 @@ fn keys_that_are_replaced_take_no_more_room() {
     let count = if cfg!(miri) { 30 } else { 1000 };
     let records = |limit| (0..count).map(|n| record(n, limit)).collect();
     put(&all, records(1), Existing::Refuse, 1).unwrap();
-    let before = blocks(&all.0);
+    let before = blocks(&all.keyring);
     put(&all, records(2), Existing::Replace, 1).unwrap();
-    assert_eq!(blocks(&all.0), before);
-    assert_eq!(all.0.write().arena.taken(), before);
-    assert!((0..count).all(|n| limit(&all.0, n) == Some(2)));
+    assert_eq!(blocks(&all.keyring), before);
+    assert_eq!(all.keyring.write().arena.taken(), before);
+    assert!((0..count).all(|n| limit(&all.keyring, n) == Some(2)));
 }
 
 #[test]
 fn an_origin_stays_listed_while_its_key_changes() {
     let all = keyring(10);
-    let (keyring, projects) = &all;
+    let All {
+        keyring, projects, ..
+    } = &all;
     let listing = |limit| {
         let mut record = record(1, limit);
         record.policy.origins = OriginList::parse(["https://a.test"]).unwrap();
@@ -230,7 +252,7 @@ fn an_origin_stays_listed_while_its_key_changes() {
             );
         }
     });
-    keyring.remove(id(1), hour(1)).unwrap();
+    remove(&all, 1, 1).unwrap();
     assert!(!keyring.lists_origin(b"https://a.test", 0));
 }
 
@@ -238,8 +260,8 @@ fn an_origin_stays_listed_while_its_key_changes() {
 fn a_count_waits_for_no_writer() {
     let all = keyring(10);
     put(&all, vec![record(1, 1)], Existing::Refuse, 1).unwrap();
-    let _writer = all.0.write();
-    assert_eq!(all.0.len(), 1);
+    let _writer = all.keyring.write();
+    assert_eq!(all.keyring.len(), 1);
 }
 
 /// What is asked of the keyring and of its model.
@@ -297,8 +319,8 @@ proptest! {
         seeds in any::<[u64; 4]>(),
         ops in proptest::collection::vec(op(), 0..if cfg!(miri) { 10 } else { 40 }),
     ) {
-        let all = (Keyring::new(seeds, 1000), Projects::new());
-        let (keyring, projects) = &all;
+        let all = All { keyring: Keyring::new(seeds, 1000), ..keyring(1000) };
+        let All { keyring, projects, .. } = &all;
         let mut model: HashMap<u64, Known> = HashMap::new();
         let mut held = Vec::new();
         for op in ops {
@@ -348,7 +370,7 @@ proptest! {
                     }
                 }
                 Op::Remove(number) => {
-                    let answer = keyring.remove(id(number), hour(1));
+                    let answer = remove(&all, number, 1);
                     prop_assert_eq!(answer.is_ok(), model.remove(&number).is_some());
                 }
             }
@@ -388,7 +410,7 @@ proptest! {
 #[test]
 fn readers_see_wholly_the_old_or_wholly_the_new_key() {
     let all = keyring(100_000);
-    let keyring = &all.0;
+    let keyring = &all.keyring;
     let changes: u64 = if cfg!(miri) { 14 } else { 3000 };
     let put_listing = |n, round| {
         let mut record = record(n, round);
@@ -407,7 +429,7 @@ fn readers_see_wholly_the_old_or_wholly_the_new_key() {
                 let new = record(2 * round + 1, round);
                 put(&all, vec![new], Existing::Refuse, 1).unwrap();
                 if round % 3 == 0 {
-                    keyring.remove(id(2 * round), hour(1)).unwrap();
+                    remove(&all, 2 * round, 1).unwrap();
                 }
             }
         });

@@ -1,55 +1,132 @@
 //! The ledger: every counter of the engine in one flat region of cache lines.
 //!
-//! First comes an hours line for each key slot, then the failures table. There
-//! is no pointer in it, each word is valid by itself, and all zeroes is the
-//! valid empty ledger; so the region may as well lie in memory that several
-//! processes share.
+//! The failures table, and behind it an hours line for each key slot. There is
+//! no pointer in it and each word is valid by itself; so the region may as well
+//! lie in a file that several processes share, whatever ends one of them, and
+//! when. All zeroes is the valid empty ledger.
+//!
+//! In memory of the engine's own the slots are counted through, and whose they
+//! are is kept beside. In a file that is told by a [`directory`] in the file
+//! itself, and the hours lie among its nodes in an area that grows.
 
+#[cfg(any(test, all(target_os = "linux", not(any(loom, miri)))))]
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+mod directory;
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+mod error;
+mod fault;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod file;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod guard;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod header;
+mod own_slots;
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+mod place;
 mod region;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod shared;
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+mod slots;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod view;
 
 use std::io;
+use std::sync::Mutex;
 
+pub use error::LedgerError;
+pub use fault::LedgerFault;
+use own_slots::OwnSlots;
 use region::Region;
 pub(crate) use region::{Line, word_of};
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use shared::Plan;
+pub(crate) use slots::{SlotsAt, SlotsError};
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub use view::{LedgerKey, LedgerReport, LedgerView, reset_ledger};
 
-use crate::failures::{Failures, LINES_PER_SET};
+use crate::failures::{Failures, LINES_PER_SET, Seeds};
 use crate::hours::Ring;
+use crate::time::Hour;
 
 /// The region, and how it is divided.
 pub(crate) struct Ledger {
     region: Region,
-    key_slots: usize,
+    failures_at: usize,
+    failures_end: usize,
     failure_sets: usize,
+    /// Where slot 0 lies; the slots go on to the end.
+    hours_at: usize,
+    seeds: Seeds,
+    slots: Slots,
+}
+
+/// Who says which slot is whose.
+enum Slots {
+    Own(Mutex<OwnSlots>),
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    Shared(shared::Keys),
 }
 
 impl Ledger {
     /// An empty ledger in memory of its own. Pages are taken from the system
     /// as they are first written.
-    pub(crate) fn in_memory(key_slots: u32, failure_sets: u32) -> io::Result<Self> {
-        let (key_slots, failure_sets) = (key_slots as usize, failure_sets as usize);
-        let lines = key_slots + failure_sets * LINES_PER_SET;
+    pub(crate) fn in_memory(key_slots: u32, failure_sets: u32, seeds: Seeds) -> io::Result<Self> {
+        let failure_sets = failure_sets as usize;
+        let hours_at = failure_sets * LINES_PER_SET;
         Ok(Self {
-            region: Region::anonymous(lines)?,
-            key_slots,
+            region: Region::anonymous(hours_at + key_slots as usize)?,
+            failures_at: 0,
+            failures_end: hours_at,
             failure_sets,
+            hours_at,
+            seeds,
+            slots: Slots::Own(Mutex::new(OwnSlots::new(key_slots))),
         })
     }
 
-    /// How many keys can have counters.
-    pub(crate) fn key_slots(&self) -> u32 {
-        // It was made from a `u32`.
-        self.key_slots as u32
+    /// The seeds by which addresses are placed in the failures table.
+    pub(crate) fn seeds(&self) -> Seeds {
+        self.seeds
     }
 
     /// The hours of a key slot; `None` for a slot that does not exist.
+    #[inline]
     pub(crate) fn ring(&self, slot: u32) -> Option<Ring<'_>> {
-        self.region.lines()[..self.key_slots]
-            .get(slot as usize)
+        self.region
+            .lines()
+            .get(self.hours_at + slot as usize)
             .map(Ring)
     }
 
     /// The failures table.
+    #[inline]
     pub(crate) fn failures(&self) -> Failures<'_> {
-        Failures::new(&self.region.lines()[self.key_slots..], self.failure_sets)
+        let lines = &self.region.lines()[self.failures_at..self.failures_end];
+        Failures::new(lines, self.failure_sets)
+    }
+
+    /// The slots, as they are given out and taken back at an hour.
+    pub(crate) fn slots(&self, now: Hour) -> SlotsAt<'_> {
+        SlotsAt::new(self, now)
+    }
+
+    /// What is wrong with the ledger's file by now; nothing, where it has none.
+    pub(crate) fn fault(&self) -> Option<LedgerFault> {
+        match &self.region {
+            #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+            Region::File(file) => file.fault(),
+            _ => None,
+        }
     }
 }
+
+#[cfg(test)]
+mod plain;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -15,6 +15,8 @@ pub(crate) use imp::{Region, word_of};
 
 #[cfg(not(any(loom, miri)))]
 mod imp {
+    #[cfg(target_os = "linux")]
+    use super::super::file::LedgerFile;
     use super::{AtomicU64, Line, io};
     use crate::memory::Memory;
 
@@ -33,10 +35,13 @@ mod imp {
         unsafe { &*word }
     }
 
-    /// Zeroed lines in an anonymous mapping.
-    pub(crate) struct Region {
-        memory: Memory,
-        lines: usize,
+    /// Where the lines lie.
+    pub(crate) enum Region {
+        /// In zeroed memory of our own.
+        Own { memory: Memory, lines: usize },
+        /// In a file that others may have mapped too.
+        #[cfg(target_os = "linux")]
+        File(LedgerFile),
     }
 
     impl Region {
@@ -46,16 +51,24 @@ mod imp {
                 .checked_mul(size_of::<Line>())
                 .ok_or(io::ErrorKind::OutOfMemory)?;
             let memory = Memory::zeroed(bytes)?;
-            Ok(Self { memory, lines })
+            Ok(Self::Own { memory, lines })
         }
 
+        #[inline]
         pub(crate) fn lines(&self) -> &[Line] {
-            let start = self.memory.start().cast::<Line>();
-            // SAFETY: the memory is at least `lines * 64` bytes long, lives as
-            // long as `self`, and is aligned to a page, so to 64. It started as
-            // zeroes, and any bytes are valid as `AtomicU64`s. Nothing else
-            // points into it, and all access goes through these shared atomics.
-            unsafe { std::slice::from_raw_parts(start.as_ptr(), self.lines) }
+            match self {
+                Self::Own { memory, lines } => {
+                    let start = memory.start().cast::<Line>();
+                    // SAFETY: the memory is at least `lines * 64` bytes long,
+                    // lives as long as `self`, and is aligned to a page, so to
+                    // 64. It started as zeroes, and any bytes are valid as
+                    // `AtomicU64`s. Nothing else points into it, and all access
+                    // goes through these shared atomics.
+                    unsafe { std::slice::from_raw_parts(start.as_ptr(), *lines) }
+                }
+                #[cfg(target_os = "linux")]
+                Self::File(file) => file.lines(),
+            }
         }
     }
 }

@@ -4,10 +4,15 @@
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod reserved;
+
 use std::io;
 use std::ptr::NonNull;
 
 pub(crate) use imp::Memory;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use reserved::Reserved;
 
 /// What the system calls a huge page. Only whole ones, aligned to their own
 /// size, can be huge.

@@ -1,4 +1,4 @@
-//! Which ledger slots belong to keys.
+//! Which slots belong to keys, of a ledger in memory of our own.
 //!
 //! A slot is a key's for life, and beyond: one that is given back rests until
 //! its ring of hours has run out, and stays its key's until another takes it.
@@ -8,14 +8,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use super::place::rested;
 use crate::key::KeyId;
 use crate::time::Hour;
 
-/// Hours that a slot rests: the ring's 8, and one for the hour under way.
-const REST_HOURS: u32 = 9;
-
 /// Gives out slots and takes them back.
-pub(super) struct Slots {
+pub(super) struct OwnSlots {
     /// Every slot from here on was never given out.
     fresh: u32,
     capacity: u32,
@@ -27,7 +25,7 @@ pub(super) struct Slots {
 
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct TakenSlot {
     pub(super) slot: u32,
     /// Whether it was another key's, whose counts still lie there.
     pub(super) anothers: bool,
@@ -36,22 +34,22 @@ pub(super) struct Taken {
 /// Slots that were taken: either all are fresh, or each is listed.
 pub(super) struct AllTaken {
     fresh: Range<u32>,
-    known: std::vec::IntoIter<Taken>,
+    known: std::vec::IntoIter<TakenSlot>,
 }
 
 impl Iterator for AllTaken {
-    type Item = Taken;
+    type Item = TakenSlot;
 
-    fn next(&mut self) -> Option<Taken> {
+    fn next(&mut self) -> Option<TakenSlot> {
         let anothers = false;
         let fresh = self.fresh.next();
         fresh
-            .map(|slot| Taken { slot, anothers })
+            .map(|slot| TakenSlot { slot, anothers })
             .or_else(|| self.known.next())
     }
 }
 
-impl Slots {
+impl OwnSlots {
     pub(super) fn new(capacity: u32) -> Self {
         Self {
             fresh: 0,
@@ -88,7 +86,7 @@ impl Slots {
         (end <= self.capacity).then(|| std::mem::replace(&mut self.fresh, end)..end)
     }
 
-    fn take_known(&mut self, keys: &[KeyId], now: Hour) -> Option<Vec<Taken>> {
+    fn take_known(&mut self, keys: &[KeyId], now: Hour) -> Option<Vec<TakenSlot>> {
         if !self.suffice(keys, now) {
             return None;
         }
@@ -123,23 +121,23 @@ impl Slots {
     }
 
     /// The slot that rests since a key had it.
-    fn take_back(&mut self, key: KeyId) -> Option<Taken> {
+    fn take_back(&mut self, key: KeyId) -> Option<TakenSlot> {
         let (since, slot) = self.of.remove(&key)?;
         self.resting.remove(&(since, slot));
-        Some(Taken {
+        Some(TakenSlot {
             slot,
             anothers: false,
         })
     }
 
     /// A slot that has rested, else a fresh one.
-    fn take_any(&mut self, now: Hour) -> Option<Taken> {
+    fn take_any(&mut self, now: Hour) -> Option<TakenSlot> {
         if let Some(longest) = self.resting.first_entry()
             && rested(longest.key().0, now)
         {
             let ((_, slot), key) = longest.remove_entry();
             self.of.remove(&key);
-            return Some(Taken {
+            return Some(TakenSlot {
                 slot,
                 anothers: true,
             });
@@ -147,7 +145,7 @@ impl Slots {
         let slot = self.fresh;
         (slot < self.capacity).then(|| {
             self.fresh += 1;
-            Taken {
+            TakenSlot {
                 slot,
                 anothers: false,
             }
@@ -171,10 +169,6 @@ impl Slots {
     }
 }
 
-fn rested(since: Hour, now: Hour) -> bool {
-    now.number() >= since.number().saturating_add(REST_HOURS)
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
@@ -190,14 +184,14 @@ mod tests {
     }
 
     /// The slot of one key that takes one, and whether it was another's.
-    fn take(slots: &mut Slots, number: u64, at: u64) -> Option<(u32, bool)> {
+    fn take(slots: &mut OwnSlots, number: u64, at: u64) -> Option<(u32, bool)> {
         let taken = slots.take(1, || vec![key(number)], hour(at))?.next()?;
         Some((taken.slot, taken.anothers))
     }
 
     #[test]
     fn a_slot_rests_before_another_key_takes_it() {
-        let mut slots = Slots::new(2);
+        let mut slots = OwnSlots::new(2);
         assert_eq!(take(&mut slots, 0, 1), Some((0, false)));
         assert_eq!(take(&mut slots, 1, 1), Some((1, false)));
         assert_eq!(take(&mut slots, 2, 1), None);
@@ -209,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_slot_given_back_ahead_of_time_keeps_no_other_waiting() {
-        let mut slots = Slots::new(2);
+        let mut slots = OwnSlots::new(2);
         take(&mut slots, 0, 1);
         take(&mut slots, 1, 1);
         slots.give_back(key(0), 0, hour(500));
@@ -294,7 +288,7 @@ mod tests {
             capacity in 0..6_u32,
             ops in proptest::collection::vec(op(), 0..80),
         ) {
-            let mut slots = Slots::new(capacity);
+            let mut slots = OwnSlots::new(capacity);
             let mut model = Model { capacity: capacity as usize, slots: HashMap::new() };
             let mut now = 100;
             for op in ops {

@@ -1,0 +1,198 @@
+//! The ledger in a file.
+
+use std::path::Path;
+
+use super::directory::{Area, Control, Directory, Spares};
+use super::file::LedgerFile;
+use super::header::{CONTROL_AT, Header};
+use super::region::{Line, Region};
+use super::{Ledger, LedgerError, LedgerFault, Slots};
+use crate::failures::Seeds;
+use crate::key::KeyId;
+use crate::time::Hour;
+
+/// Keys for which a new file has room: 6 MiB. It grows by itself.
+const FIRST_KEYS: u64 = 65_536;
+/// Lines that a key takes at most: its ring, and its node a half.
+const LINES_PER_KEY: u64 = 2;
+/// How many keys ahead memory is asked for.
+const AHEAD: usize = 16;
+
+/// What a ledger's file has to fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// The window of failures, in seconds.
+    pub(crate) window_s: u32,
+    pub(crate) failure_sets: u32,
+    /// Keys that space is set aside for.
+    pub(crate) max_keys: u32,
+    /// Seeds for a file that is made.
+    pub(crate) seeds: [Seeds; 2],
+    /// Unix seconds.
+    pub(crate) now: u64,
+}
+
+/// Whose slots are which: the directory, as far as it is this process's.
+pub(super) struct Keys {
+    pub(super) header: Header,
+    spares: Spares,
+}
+
+/// The part of the file that grows.
+pub(super) struct FileArea<'a> {
+    file: &'a LedgerFile,
+    at: usize,
+}
+
+impl Area for FileArea<'_> {
+    fn line(&self, at: u32) -> Result<&Line, LedgerFault> {
+        let at = self.at + at as usize;
+        if let Some(line) = self.file.lines().get(at) {
+            return Ok(line);
+        }
+        // Another process made the file longer since.
+        self.file.map(at + 1)?;
+        self.file.lines().get(at).ok_or(LedgerFault::CutShort)
+    }
+
+    fn grow(&self, lines: u64) -> Result<(), LedgerFault> {
+        let control = Control(&self.file.lines()[CONTROL_AT]);
+        self.file.grow(self.at, lines, control.room())
+    }
+}
+
+impl Plan {
+    pub(super) fn header(&self) -> Header {
+        let [seeds, key_seeds] = self.seeds;
+        Header {
+            made_at: self.now,
+            seeds,
+            key_seeds,
+            window_s: self.window_s,
+            failure_sets: self.failure_sets,
+            heads: FIRST_KEYS,
+        }
+    }
+
+    pub(super) fn first_room() -> u64 {
+        FIRST_KEYS * 3 / 2
+    }
+
+    fn area_lines(&self) -> u64 {
+        u64::from(self.max_keys) * LINES_PER_KEY + Self::first_room()
+    }
+
+    fn fits(&self, path: &Path, header: &Header) -> Result<(), LedgerError> {
+        let wanted = self.header();
+        let pairs = [
+            (
+                "window_s",
+                u64::from(header.window_s),
+                u64::from(wanted.window_s),
+            ),
+            (
+                "max_addresses",
+                header.max_addresses(),
+                wanted.max_addresses(),
+            ),
+        ];
+        match pairs
+            .into_iter()
+            .find(|(_, made_for, wanted)| made_for != wanted)
+        {
+            None => Ok(()),
+            Some((setting, made_for, wanted)) => Err(LedgerError::Misfit {
+                path: path.into(),
+                setting,
+                made_for,
+                wanted,
+            }),
+        }
+    }
+}
+
+impl Ledger {
+    /// The ledger in a file, which is made if there is none.
+    pub(crate) fn in_file(path: &Path, plan: &Plan) -> Result<Self, LedgerError> {
+        let open = || LedgerFile::open(path, plan.area_lines());
+        let (file, header) = match open() {
+            Err(LedgerError::Missing(_)) => {
+                LedgerFile::create(path, &plan.header(), Plan::first_room())?;
+                open()?
+            }
+            opened => opened?,
+        };
+        plan.fits(path, &header)?;
+        Ok(Self::of(file, header))
+    }
+
+    /// The ledger in an open file.
+    pub(super) fn of(file: LedgerFile, header: Header) -> Self {
+        Self {
+            region: Region::File(file),
+            failures_at: Header::FAILURES_AT,
+            failures_end: header.heads_at(),
+            failure_sets: header.failure_sets as usize,
+            hours_at: header.area_at(),
+            seeds: header.seeds,
+            slots: Slots::Shared(Keys {
+                header,
+                spares: Spares::default(),
+            }),
+        }
+    }
+}
+
+impl Keys {
+    /// The slots of some keys, in their order.
+    pub(super) fn claim(
+        &self,
+        region: &Region,
+        keys: &[KeyId],
+        now: Hour,
+    ) -> Result<Vec<u32>, LedgerFault> {
+        self.with(region, |directory| {
+            let claim = |(at, key): (usize, &KeyId)| {
+                if let Some(later) = keys.get(at + AHEAD) {
+                    directory.expect(*later);
+                }
+                directory.claim(*key, now)
+            };
+            keys.iter().enumerate().map(claim).collect()
+        })
+    }
+
+    pub(super) fn give_back(
+        &self,
+        region: &Region,
+        key: KeyId,
+        now: Hour,
+    ) -> Result<(), LedgerFault> {
+        self.with(region, |directory| directory.give_back(key, now))
+    }
+
+    /// Does something with the directory in a region.
+    pub(super) fn with<T>(
+        &self,
+        region: &Region,
+        work: impl FnOnce(&Directory<'_, FileArea<'_>>) -> Result<T, LedgerFault>,
+    ) -> Result<T, LedgerFault> {
+        let Region::File(file) = region else {
+            // Never: these keys are a file's.
+            return Err(LedgerFault::Damaged);
+        };
+        let lines = file.lines();
+        let heads_at = self.header.heads_at();
+        let area = FileArea {
+            file,
+            at: self.header.area_at(),
+        };
+        work(&Directory {
+            seeds: self.header.key_seeds,
+            control: Control(&lines[CONTROL_AT]),
+            heads: &lines[heads_at..heads_at + self.header.head_lines()],
+            area: &area,
+            spares: &self.spares,
+        })
+    }
+}

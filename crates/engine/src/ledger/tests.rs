@@ -1,0 +1,91 @@
+//! The directory, without a file.
+
+use std::collections::{HashMap, HashSet};
+use std::thread;
+
+use super::plain::{Shared, hour, key};
+use super::{LedgerFault, SlotsError};
+use crate::sync::Ordering;
+
+const KEYS: usize = if cfg!(miri) { 12 } else { 150 };
+
+#[test]
+fn processes_that_meet_agree_on_every_slot() {
+    let shared = Shared::new(4 * KEYS);
+    let keys: Vec<_> = (0..KEYS).map(key).collect();
+    let claimed = thread::scope(|scope| {
+        let claim = |from: usize| {
+            let (shared, keys) = (&shared, &keys);
+            scope.spawn(move || -> HashMap<_, _> {
+                let (first, rest) = keys.split_at(from);
+                let all = rest.iter().chain(first);
+                all.map(|key| (*key, shared.claim(*key, 20))).collect()
+            })
+        };
+        [0, KEYS / 3, KEYS / 2]
+            .map(claim)
+            .map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(claimed[0], claimed[1]);
+    assert_eq!(claimed[0], claimed[2]);
+    let slots: HashSet<_> = claimed[0].values().collect();
+    assert_eq!(slots.len(), KEYS, "a slot of its own for each key");
+}
+
+#[test]
+fn no_line_is_given_out_beyond_the_room() {
+    let shared = Shared::new(3);
+    let key_at = |n| shared.with(|directory| directory.claim(key(n), hour(20)));
+    assert!(key_at(0).is_ok());
+    assert_eq!(key_at(1), Err(LedgerFault::NoRoom(0)));
+    assert!(key_at(0).is_ok(), "what is there is there");
+    assert_ne!(SlotsError::Full, SlotsError::Fault(LedgerFault::NoRoom(0)));
+}
+
+/// The clock was ahead when the key was removed.
+#[test]
+fn a_slot_given_back_ahead_of_time_rests_from_now() {
+    let shared = Shared::new(64);
+    let before = shared.claim(key(0), 500);
+    shared.give_back(key(0), 500);
+    // Each looks under all heads, for there are 16.
+    assert_ne!(shared.claim(key(1), 20), before);
+    assert_ne!(shared.claim(key(2), 28), before);
+    assert_eq!(shared.claim(key(3), 29), before, "since hour 20");
+}
+
+/// A process that does not follow the others still charges the key.
+#[test]
+fn a_ring_that_is_charged_does_not_rest() {
+    let shared = Shared::new(64);
+    let before = shared.claim(key(0), 20);
+    shared.give_back(key(0), 20);
+    shared.ring(before).count(hour(27), 1);
+    assert_ne!(shared.claim(key(1), 35), before);
+    assert_eq!(shared.claim(key(2), 36), before);
+}
+
+#[test]
+fn circles_and_nonsense_are_told() {
+    let shared = Shared::new(64);
+    for n in 0..6 {
+        shared.claim(key(n), 20);
+    }
+    // Every branch of every node leads to the first node.
+    for line in shared.nodes() {
+        for word in [2, 3, 6, 7] {
+            line.0[word].store(2 << 32 | 2, Ordering::Relaxed);
+        }
+    }
+    let claimed = shared.with(|directory| directory.claim(key(40), hour(20)));
+    assert_eq!(claimed, Err(LedgerFault::Damaged));
+    shared.with(|directory| assert!(!directory.each(&mut |_, _| Ok(true))));
+    // A branch that leads beyond the end.
+    for line in shared.nodes() {
+        for word in [2, 3, 6, 7] {
+            line.0[word].store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+    let claimed = shared.with(|directory| directory.claim(key(40), hour(20)));
+    assert_eq!(claimed, Err(LedgerFault::CutShort));
+}

@@ -1,0 +1,586 @@
+//! The ledger in a file: shared by engines of one process and of several,
+//! after a restart, after `kill -9`, and after damage.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, OpenOptions};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use engine::{
+    BuildError, Clock, Engine, FailureConfig, Hour, KeyId, KeyPolicy, KeyRecord, LedgerError,
+    LedgerFault, LedgerView, Limit, Reason, Request, SecretKey, ServerSecret, reset_ledger,
+};
+
+const NOW: u64 = 1_790_000_000;
+const HOUR: u64 = 3600;
+
+fn secret() -> ServerSecret {
+    ServerSecret::from_bytes([7; 32])
+}
+
+fn failures() -> FailureConfig {
+    FailureConfig {
+        threshold: 3,
+        max_addresses: 700,
+        ..FailureConfig::default()
+    }
+}
+
+fn open_at(path: &Path, now: u64) -> Result<Engine, BuildError> {
+    Engine::builder(secret())
+        .clock(Clock::manual(now))
+        .failures(failures())
+        .ledger(path)
+        .build()
+}
+
+fn open(path: &Path) -> Engine {
+    open_at(path, NOW).unwrap()
+}
+
+/// Key number `n`, the same in every process.
+fn key(n: u64) -> SecretKey {
+    let id = format!("{n:010}");
+    let secret = "s".repeat(32);
+    let body = format!("tk_live_{id}{secret}");
+    let mut check = crc32(body.as_bytes());
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+            [(check % 62) as usize];
+        check /= 62;
+    }
+    let check = std::str::from_utf8(&digits).unwrap();
+    format!("{body}{check}").parse().unwrap()
+}
+
+/// As zlib has it, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            sum >> 1 ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 }
+        })
+    })
+}
+
+fn record(n: u64, limit: Option<u64>) -> KeyRecord {
+    let mut policy = KeyPolicy::new("p".parse().unwrap());
+    policy.hourly_limit = limit.map(|limit| Limit::try_from(limit).unwrap());
+    KeyRecord {
+        id: key(n).id(),
+        digest: secret().digest_key(key(n).expose().as_bytes()),
+        policy,
+    }
+}
+
+fn put(engine: &Engine, n: u64, limit: u64) {
+    engine.put_keys(vec![record(n, Some(limit))]).unwrap();
+}
+
+fn ask(engine: &Engine, n: u64) -> Reason {
+    let key = key(n);
+    let request = Request::new(Ipv4Addr::LOCALHOST).api_key(key.expose().as_bytes());
+    engine.decide(&request).reason()
+}
+
+/// So many guesses from an address.
+fn guess(engine: &Engine, ip: [u8; 4], times: usize) -> Reason {
+    let request = Request::new(Ipv4Addr::from(ip)).api_key(b"nonsense");
+    let mut last = Reason::Allowed;
+    for _ in 0..times {
+        last = engine.decide(&request).reason();
+    }
+    last
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn two_engines_share_one_budget_and_one_block() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let (a, b) = (open(&path), open(&path));
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    for engine in [&a, &b] {
+        put(engine, 1, 5);
+    }
+    let allowed = (0..10).filter(|n| {
+        let engine = if n % 2 == 0 { &a } else { &b };
+        ask(engine, 1) == Reason::Allowed
+    });
+    assert_eq!(allowed.count(), 5);
+    assert_eq!(b.used(key(1).id(), Hour::of(NOW)), Some(5));
+    guess(&a, [192, 0, 2, 1], 2);
+    assert_eq!(guess(&b, [192, 0, 2, 1], 1), Reason::MalformedKey);
+    assert_eq!(guess(&a, [192, 0, 2, 1], 1), Reason::IpBlocked);
+    assert!(b.unblock(IpAddr::from([192, 0, 2, 1]), NOW));
+    assert_eq!(guess(&a, [192, 0, 2, 1], 1), Reason::MalformedKey);
+}
+
+#[test]
+fn a_restart_goes_on_with_what_was_used() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    {
+        let engine = open(&path);
+        put(&engine, 1, 3);
+        put(&engine, 2, 3);
+        assert_eq!(ask(&engine, 1), Reason::Allowed);
+        assert_eq!(ask(&engine, 1), Reason::Allowed);
+        guess(&engine, [192, 0, 2, 1], 3);
+    }
+    let engine = open(&path);
+    // In another order than before.
+    put(&engine, 2, 3);
+    put(&engine, 1, 3);
+    assert_eq!(engine.used(key(2).id(), Hour::of(NOW)), Some(0));
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    assert_eq!(ask(&engine, 1), Reason::HourlyLimit);
+    assert_eq!(guess(&engine, [192, 0, 2, 1], 1), Reason::IpBlocked);
+}
+
+#[test]
+fn keys_that_outgrow_the_file_find_what_they_used() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let (a, b) = (open(&path), open(&path));
+    let before = fs::metadata(&path).unwrap().len();
+    let count = 120_000_u64;
+    let steps = count / 4000;
+    let records = |range: std::ops::Range<u64>| range.map(record_fast).collect();
+    // Both at once, from both ends, so that they meet.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for step in 0..steps {
+                a.put_keys(records(step * 4000..(step + 1) * 4000)).unwrap();
+            }
+        });
+        for step in (0..steps).rev() {
+            b.put_keys(records(step * 4000..(step + 1) * 4000)).unwrap();
+        }
+    });
+    assert!(fs::metadata(&path).unwrap().len() > before);
+    let view = LedgerView::open(&path).unwrap();
+    let report = view.report(NOW);
+    assert_eq!(report.damage, Vec::<String>::new());
+    assert_eq!((report.keys, report.resting, report.gone), (count, 0, 0));
+    // One line each and half a node; of those that lost a race a few are left.
+    assert!(report.lines >= count * 3 / 2 && report.lines < count * 3 / 2 + 1000);
+    for n in (0..count).step_by(997) {
+        let id: KeyId = format!("{n:010}").parse().unwrap();
+        assert_eq!(a.used(id, Hour::of(NOW)), Some(0));
+    }
+}
+
+/// A record whose digest nobody needs.
+fn record_fast(n: u64) -> KeyRecord {
+    KeyRecord {
+        id: format!("{n:010}").parse().unwrap(),
+        digest: secret().digest_key(&n.to_le_bytes()),
+        policy: KeyPolicy::new("p".parse().unwrap()),
+    }
+}
+
+#[test]
+fn a_slot_rests_before_another_key_gets_it() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let clock = Clock::manual(NOW);
+    let engine = Engine::builder(secret())
+        .clock(clock.clone())
+        .failures(failures())
+        .ledger(&path)
+        .build()
+        .unwrap();
+    put(&engine, 1, 5);
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    engine.remove_key(key(1).id()).unwrap();
+    put(&engine, 1, 5);
+    assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(1), "its own");
+    engine.remove_key(key(1).id()).unwrap();
+    clock.set(NOW + 8 * HOUR);
+    put(&engine, 2, 5);
+    let lines = || LedgerView::open(&path).unwrap().report(NOW).lines;
+    let before = lines();
+    let report = LedgerView::open(&path).unwrap().report(NOW);
+    assert_eq!((report.keys, report.resting, report.gone), (1, 1, 0));
+    // Others are removed, so that more are looked through than one head a turn.
+    clock.set(NOW + 9 * HOUR);
+    let mut n = 3;
+    while LedgerView::open(&path).unwrap().report(NOW).gone == 0 {
+        put(&engine, n, 5);
+        assert_eq!(
+            engine.used(key(n).id(), Hour::of(NOW)),
+            Some(0),
+            "nothing inherited"
+        );
+        n += 1;
+        assert!(n < 10_000, "never taken again");
+    }
+    assert!(lines() > before);
+    let report = LedgerView::open(&path).unwrap().report(NOW);
+    assert_eq!(report.damage, Vec::<String>::new());
+    put(&engine, 1, 5);
+    assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(0), "long ago");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_left_alone() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    put(&engine, 1, 5);
+    let refused = |change: fn(&mut FailureConfig)| {
+        let mut failures = failures();
+        change(&mut failures);
+        let built = Engine::builder(secret())
+            .failures(failures)
+            .ledger(&path)
+            .build();
+        built.unwrap_err().to_string()
+    };
+    let window = refused(|failures| failures.window_s = 600);
+    assert!(
+        window.contains("made for window_s 300, not 600"),
+        "{window}"
+    );
+    let addresses = refused(|failures| failures.max_addresses = 7000);
+    assert!(
+        addresses.contains("made for max_addresses 700, not 7000"),
+        "{addresses}"
+    );
+
+    let not_a_ledger = folder.path().join("other");
+    fs::write(&not_a_ledger, "0123456789".repeat(1000)).unwrap();
+    let error = open_at(&not_a_ledger, NOW).unwrap_err().to_string();
+    assert!(error.contains("is no ledger"), "{error}");
+    fs::write(&not_a_ledger, "").unwrap();
+    let error = open_at(&not_a_ledger, NOW).unwrap_err().to_string();
+    assert!(error.contains("is no ledger"), "{error}");
+    let error = open_at(folder.path(), NOW).unwrap_err().to_string();
+    assert!(error.contains("cannot open"), "{error}");
+    let nowhere = folder.path().join("none/ledger");
+    let error = open_at(&nowhere, NOW).unwrap_err().to_string();
+    assert!(error.contains("cannot make"), "{error}");
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+    let error = open_at(&path, NOW).unwrap_err().to_string();
+    assert!(error.contains("chmod o-w"), "{error}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    for (at, expected) in [
+        (8, "layout"),
+        (16, "is damaged"),
+        (56, "is damaged"),
+        (80, "is damaged"),
+    ] {
+        let copy = folder.path().join("copy");
+        fs::write(&copy, &bytes).unwrap();
+        let file = OpenOptions::new().write(true).open(&copy).unwrap();
+        file.write_all_at(&[bytes[at] ^ 0x40], at as u64).unwrap();
+        let error = open_at(&copy, NOW).unwrap_err().to_string();
+        assert!(error.contains(expected), "{at}: {error}");
+    }
+    let copy = folder.path().join("short");
+    fs::write(&copy, &bytes[..bytes.len() - 4096]).unwrap();
+    let error = open_at(&copy, NOW).unwrap_err().to_string();
+    assert!(error.contains("is shorter than its header says"), "{error}");
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+}
+
+#[test]
+fn a_reset_needs_the_file_alone_and_keeps_the_old_one() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    put(&engine, 1, 5);
+    put(&engine, 2, 5);
+    engine.remove_key(key(2).id()).unwrap();
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    guess(&engine, [192, 0, 2, 1], 3);
+    let wider = FailureConfig {
+        window_s: 600,
+        ..failures()
+    };
+    let refused = reset_ledger(&path, &wider, true, NOW);
+    assert!(matches!(
+        refused,
+        Err(BuildError::Ledger(LedgerError::InUse(_)))
+    ));
+    drop(engine);
+    let old = reset_ledger(&path, &wider, true, NOW).unwrap();
+    assert_eq!(LedgerView::open(&old).unwrap().report(NOW).window_s, 300);
+    let view = LedgerView::open(&path).unwrap();
+    let report = view.report(NOW);
+    assert_eq!((report.window_s, report.keys, report.resting), (600, 1, 1));
+    assert_eq!((report.blocked_addresses, report.damage.len()), (0, 0));
+    let used = view.keys(Hour::of(NOW));
+    let used = used.iter().find(|found| found.id == key(1).id()).unwrap();
+    assert_eq!((used.used, used.rests), (Some(1), false));
+    drop(view);
+
+    let older = reset_ledger(&path, &failures(), false, NOW).unwrap();
+    assert_ne!(older, old);
+    let engine = open(&path);
+    put(&engine, 1, 5);
+    assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(0));
+    // What cannot be read can still be begun anew, and is kept.
+    drop(engine);
+    fs::write(&path, "rubbish").unwrap();
+    let kept = reset_ledger(&path, &failures(), true, NOW);
+    assert!(matches!(
+        kept,
+        Err(BuildError::Ledger(LedgerError::Foreign(_)))
+    ));
+    let aside = reset_ledger(&path, &failures(), false, NOW).unwrap();
+    assert_eq!(fs::read(aside).unwrap(), b"rubbish");
+    open(&path);
+    let missing = reset_ledger(&folder.path().join("none"), &failures(), false, NOW);
+    assert!(matches!(
+        missing,
+        Err(BuildError::Ledger(LedgerError::Missing(_)))
+    ));
+}
+
+#[test]
+fn damage_gives_wrong_counts_and_nothing_worse() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    {
+        let engine = open(&path);
+        for n in 0..200 {
+            put(&engine, n, 50);
+            ask(&engine, n);
+        }
+        for last in 0..100 {
+            guess(&engine, [192, 0, 2, last], 3);
+        }
+    }
+    let bytes = fs::read(&path).unwrap();
+    let mut random = fastrand_like(1);
+    for round in 0..60 {
+        let copy = folder.path().join("copy");
+        let _ = fs::remove_file(&copy);
+        let mut spoilt = bytes.clone();
+        // Of the header only what counts: the rest is checked.
+        for _ in 0..2000 {
+            let at = 128 + (random() as usize) % (spoilt.len() - 128);
+            spoilt[at] = random() as u8;
+        }
+        if round % 3 == 0 {
+            // And where most of it lies.
+            let start = spoilt.len() - 98_304 * 64;
+            for byte in &mut spoilt[start..start + 40_000] {
+                *byte = random() as u8;
+            }
+        }
+        fs::write(&copy, &spoilt).unwrap();
+        let Ok(engine) = open_at(&copy, NOW) else {
+            continue;
+        };
+        for n in 0..210 {
+            // Either it is refused in words, or it counts somewhere.
+            match engine.put_keys(vec![record(n, Some(2))]) {
+                Ok(()) => drop((ask(&engine, n), ask(&engine, n), ask(&engine, n))),
+                Err(error) => assert!(error.to_string().contains("ledger"), "{error}"),
+            }
+            let _ = engine.remove_key(key(n).id());
+        }
+        for last in 0..100 {
+            guess(&engine, [192, 0, 2, last], 3);
+        }
+        let view = LedgerView::open(&copy).unwrap();
+        let _ = (
+            view.report(NOW),
+            view.keys(Hour::of(NOW)),
+            engine.stats(NOW),
+        );
+    }
+}
+
+fn fastrand_like(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    }
+}
+
+#[test]
+fn a_file_cut_short_refuses_limited_keys() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    put(&engine, 1, 50);
+    engine.put_keys(vec![record(2, None)]).unwrap();
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    assert_eq!(engine.ledger_fault(), None);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(4096).unwrap();
+    assert_eq!(engine.ledger_fault(), Some(LedgerFault::CutShort));
+    assert_eq!(ask(&engine, 1), Reason::HourlyLimit);
+    assert_eq!(ask(&engine, 2), Reason::Allowed, "unlimited");
+    assert_eq!(guess(&engine, [192, 0, 2, 1], 1), Reason::MalformedKey);
+    let refused = engine.put_keys(vec![record(3, Some(1))]).unwrap_err();
+    assert!(refused.to_string().contains("ledger"), "{refused}");
+    assert_eq!(engine.ledger_fault(), Some(LedgerFault::CutShort));
+}
+
+/// What a child does; `None` in the parent.
+fn child() -> Option<(String, PathBuf)> {
+    let what = std::env::var("LEDGER_CHILD").ok()?;
+    let path = std::env::var_os("LEDGER_PATH")?;
+    Some((what, path.into()))
+}
+
+fn start(what: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "as_a_child", "--nocapture"])
+        .env("LEDGER_CHILD", what)
+        .env("LEDGER_PATH", path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Where a child says how much it was admitted: a file of one number, counted
+/// up after each.
+fn tally(path: &Path, child: u32) -> PathBuf {
+    path.with_extension(format!("tally-{child}"))
+}
+
+const CHILDREN: u64 = 4;
+const LIMIT: u64 = 20_000;
+/// So many that it takes some dozen processes until they are spent.
+const LARGE_LIMIT: u64 = 1_000_000;
+
+/// Runs in the children alone.
+#[test]
+fn as_a_child() {
+    let Some((what, path)) = child() else { return };
+    let engine = open(&path);
+    put(&engine, 1, LIMIT);
+    put(&engine, 2, LARGE_LIMIT);
+    match what.as_str() {
+        "until refused" => {
+            let mut admitted = 0_u64;
+            while ask(&engine, 1) == Reason::Allowed {
+                admitted += 1;
+            }
+            fs::write(tally(&path, std::process::id()), admitted.to_string()).unwrap();
+        }
+        // Until killed: each admitted one is told after it was charged.
+        "until killed" => {
+            let file = fs::File::create(tally(&path, std::process::id())).unwrap();
+            let mut admitted = 0_u64;
+            loop {
+                if ask(&engine, 2) == Reason::Allowed {
+                    admitted += 1;
+                    file.write_all_at(&admitted.to_le_bytes(), 0).unwrap();
+                }
+            }
+        }
+        // Puts in keys, new and known, until killed.
+        "keys" => {
+            let mut random = fastrand_like(u64::from(std::process::id()));
+            loop {
+                let n = random() % 5000;
+                put(&engine, 10 + n, 5);
+                if n.is_multiple_of(3) {
+                    engine.remove_key(key(10 + n).id()).unwrap();
+                }
+            }
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn one_exact_limit_over_processes() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let children: Vec<_> = (0..CHILDREN)
+        .map(|_| start("until refused", &path))
+        .collect();
+    let mut sum = 0;
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+        let told = fs::read_to_string(tally(&path, child.id())).unwrap();
+        sum += told.parse::<u64>().unwrap();
+    }
+    assert_eq!(sum, LIMIT);
+    let engine = open(&path);
+    put(&engine, 1, LIMIT);
+    assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(LIMIT));
+}
+
+#[test]
+fn kill_9_loses_nothing_that_was_charged() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let mut random = fastrand_like(3);
+    let mut told = 0;
+    let mut kills = 0;
+    loop {
+        let children = [start("until killed", &path), start("until killed", &path)];
+        let wait = std::time::Duration::from_millis(30 + random() % 40);
+        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+        let _ = receiver.recv_timeout(wait);
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            let mut admitted = [0; 8];
+            if let Ok(file) = fs::File::open(tally(&path, child.id()))
+                && file.read_exact_at(&mut admitted, 0).is_ok()
+            {
+                told += u64::from_le_bytes(admitted);
+            }
+        }
+        let engine = open(&path);
+        put(&engine, 2, LARGE_LIMIT);
+        let used = engine.used(key(2).id(), Hour::of(NOW)).unwrap();
+        // What was charged and not yet told is one unit for each killed.
+        assert!(
+            (told..=told + kills).contains(&used),
+            "{told} told, {used} charged"
+        );
+        if used == LARGE_LIMIT {
+            break;
+        }
+    }
+    assert!(kills > 10, "{kills}");
+}
+
+#[test]
+fn kill_9_while_keys_come_leaves_a_whole_directory() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    open(&path);
+    let mut random = fastrand_like(4);
+    for _ in 0..15 {
+        let children = [start("keys", &path), start("keys", &path)];
+        let wait = std::time::Duration::from_millis(40 + random() % 60);
+        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+        let _ = receiver.recv_timeout(wait);
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let report = LedgerView::open(&path).unwrap().report(NOW);
+        assert_eq!(report.damage, Vec::<String>::new());
+    }
+    let report = LedgerView::open(&path).unwrap().report(NOW);
+    assert!(report.keys + report.resting > 100, "{report:?}");
+}
