@@ -194,7 +194,9 @@ fn bodies_stream_both_ways_without_being_held() {
         left -= client.stream.read(&mut piece[..most]).unwrap();
     }
     let grown = server.peak_kib() - before;
-    assert!(grown < 8 << 10, "memory grew by {grown} KiB");
+    // Each thread's share comes in huge pages of 2 MiB; held bodies would be
+    // 64 MiB each.
+    assert!(grown < 16 << 10, "memory grew by {grown} KiB");
 }
 
 #[test]
