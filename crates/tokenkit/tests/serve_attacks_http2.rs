@@ -1,0 +1,257 @@
+//! The built server under HTTP/2 frames that no honest client sends. Whatever
+//! comes, its memory is bounded, and another client is served meanwhile.
+
+mod serve_support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serve_support::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
+    SETTINGS, Told, frame, literal, request,
+};
+use serve_support::upstream::Upstream;
+use serve_support::{Server, pause};
+
+/// What an attack may cost in memory: the share of its one connection, and
+/// the huge pages that this lies in.
+const MOST_KIB: u64 = 24 << 10;
+/// What an answer may take another client while an attack goes on.
+const MOST_WAIT: Duration = Duration::from_secs(2);
+/// ENHANCE_YOUR_CALM (RFC 9113, section 7).
+const CALM: u32 = 0xb;
+
+/// Lets an attack go on while an honest client asks; checks what both cost.
+fn under(server: &Server, attack: impl FnOnce() -> Told + Send) -> Told {
+    let head = format!("api-key: {}\r\n", server.key());
+    let mut honest = server.connect();
+    assert_eq!(honest.ask("GET /", &head).status, 200);
+    let before = server.peak_kib();
+    let over = AtomicBool::new(false);
+    let told = std::thread::scope(|scope| {
+        let attacker = scope.spawn(|| {
+            let told = attack();
+            over.store(true, Ordering::SeqCst);
+            told
+        });
+        let mut asked = 0;
+        while !over.load(Ordering::SeqCst) && !attacker.is_finished() || asked < 20 {
+            let begun = Instant::now();
+            let status = honest.ask("GET /", &head).status;
+            // Its budget is not what this is about.
+            assert!(matches!(status, 200 | 429), "{status}");
+            assert!(begun.elapsed() < MOST_WAIT, "{:?}", begun.elapsed());
+            asked += 1;
+            pause(Duration::from_millis(1));
+        }
+        attacker.join().unwrap()
+    });
+    let grown = server.peak_kib() - before;
+    assert!(grown < MOST_KIB, "memory grew by {grown} KiB: {told:?}");
+    told
+}
+
+/// Sends the same again and again until the server has enough of it; whether
+/// it had. Then it says so, and throws away what comes for some moments.
+fn until_enough(frames: &mut Frames, times: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> bool {
+    (0..times).any(|i| frames.was_told_to_go() || frames.send(&next(i)).is_err())
+}
+
+/// The number of a client's stream.
+fn stream(i: u32) -> u32 {
+    2 * i + 1
+}
+
+#[test]
+fn streams_that_are_reset_at_once_end_the_connection() {
+    let server = Server::start("", "");
+    let key = server.key();
+    let block = request("GET", "/", &[("api-key", key)]);
+    let told = under(&server, || {
+        let mut frames = Frames::connect(server.listen);
+        let enough = until_enough(&mut frames, 1000, |i| {
+            // A hundred in one write, so that none is looked at in between.
+            (0..100)
+                .flat_map(|j| {
+                    let id = stream(100 * i + j);
+                    let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
+                    both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+                    both
+                })
+                .collect()
+        });
+        assert!(enough, "100,000 resets were taken");
+        frames.wait()
+    });
+    assert!(told.closed, "{told:?}");
+    // Where our own sending broke first, the word may be lost.
+    assert!(matches!(told.goaway, Some(CALM) | None), "{told:?}");
+}
+
+#[test]
+fn a_head_that_never_ends_is_not_kept() {
+    let server = Server::start("", "");
+    for piece in [vec![0; 16_000], Vec::new()] {
+        let told = under(&server, || {
+            let mut frames = Frames::connect(server.listen);
+            let block = request("GET", "/", &[]);
+            frames.send(&frame(HEADERS, END_STREAM, 1, &block)).unwrap();
+            let mut more = Vec::new();
+            if !piece.is_empty() {
+                // One header after the other, each whole.
+                while more.len() < piece.len() {
+                    literal(&mut more, 0x00, "x-more", &"x".repeat(100));
+                }
+            }
+            let flood = frame(CONTINUATION, 0, 1, &more);
+            let enough = until_enough(&mut frames, 20_000, |_| flood.clone());
+            assert!(enough, "20,000 frames were taken for one head");
+            frames.wait()
+        });
+        assert!(told.closed && told.heads == 0, "{told:?}");
+    }
+}
+
+#[test]
+fn a_small_head_that_becomes_a_large_one_is_refused() {
+    let server = Server::start("max_header_bytes = 8192", "");
+    let key = server.key();
+    let told = under(&server, || {
+        let mut frames = Frames::connect(server.listen);
+        // One header of 4,000 bytes is remembered, then named 12,000 times in
+        // each of 20 requests: 960 MB from 240 KB.
+        let mut block = request("GET", "/", &[("api-key", key)]);
+        literal(&mut block, 0x40, "x", &"y".repeat(4000));
+        let mut bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+        for i in 1..=20 {
+            let mut block = request("GET", "/", &[("api-key", key)]);
+            block.extend([0x80 | 62; 12_000]);
+            bomb.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream(i), &block));
+        }
+        // It may have enough before the end of it.
+        let _ = frames.send(&bomb);
+        frames.finish()
+    });
+    assert!(told.closed && told.heads <= 1, "{told:?}");
+}
+
+#[test]
+fn empty_pieces_of_a_body_pile_up_nowhere() {
+    let upstream = Upstream::start(|asked| {
+        // Reads no body, and gives no answer for a while.
+        pause(Duration::from_secs(2));
+        asked.answer("200 OK", "", "");
+        false
+    });
+    for setting in [upstream.setting(), String::new()] {
+        let server = Server::start(&setting, "");
+        let key = server.key();
+        let told = {
+            let before = server.peak_kib();
+            let mut frames = Frames::connect(server.listen);
+            let block = request("POST", "/", &[("api-key", key)]);
+            frames
+                .send(&frame(HEADERS, END_HEADERS, 1, &block))
+                .unwrap();
+            let flood = frame(DATA, 0, 1, &[]).repeat(1000);
+            // 500,000 in 4.5 MB.
+            let _ = until_enough(&mut frames, 500, |_| flood.clone());
+            let told = frames.finish();
+            let grown = server.peak_kib() - before;
+            assert!(grown < MOST_KIB, "memory grew by {grown} KiB: {told:?}");
+            told
+        };
+        assert!(told.closed, "{told:?}");
+        assert_eq!(server.ask("GET /", "").status, 401);
+    }
+}
+
+#[test]
+fn frames_that_want_an_answer_are_not_answered_without_end() {
+    let server = Server::start("", "");
+    for flood in [
+        frame(PING, 0, 0, b"12345678"),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]),
+    ] {
+        let flood = flood.repeat(1000);
+        let told = under(&server, || {
+            let mut frames = Frames::connect(server.listen);
+            let _ = until_enough(&mut frames, 300, |_| flood.clone());
+            frames.finish()
+        });
+        assert!(told.closed, "{told:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_says_hello_and_nothing_more_is_ended() {
+    let server = Server::start("header_timeout_s = 1", "");
+    let begun = Instant::now();
+    let told = Frames::connect(server.listen).wait();
+    assert!(told.closed, "{told:?}");
+    let lived = begun.elapsed();
+    assert!(lived >= Duration::from_millis(900), "{lived:?}");
+    // A head that is begun and left is no better.
+    let mut frames = Frames::connect(server.listen);
+    let block = request("GET", "/", &[]);
+    frames.send(&frame(HEADERS, END_STREAM, 1, &block)).unwrap();
+    assert!(frames.wait().closed);
+}
+
+#[test]
+fn a_key_is_taken_in_one_spelling_over_http_2_too() {
+    let server = Server::start("", "[failures]\nexempt = [\"127.0.0.0/8\"]\n");
+    let key = server.key();
+    let decided = |reason: &str| {
+        let outcome = if reason == "allowed" {
+            reason
+        } else {
+            "refused"
+        };
+        let labels = format!("{{outcome=\"{outcome}\",reason=\"{reason}\"}}");
+        server.metric(&format!("tokenkit_decisions_total{labels}"))
+    };
+    let reason = |headers: &[(&str, &str)]| {
+        let reasons = ["allowed", "missing_key", "malformed_key", "unknown_key"];
+        let before = reasons.map(decided);
+        let mut frames = Frames::connect(server.listen);
+        let block = request("GET", "/", headers);
+        frames
+            .send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &block))
+            .unwrap();
+        // What was asked is answered before the connection ends.
+        let _ = frames.send(&frame(GOAWAY, 0, 0, &[0; 8]));
+        let told = frames.wait();
+        assert!(told.closed, "{told:?}");
+        let after = reasons.map(decided);
+        let changed = (0..reasons.len()).find(|&i| after[i] != before[i]);
+        changed.map(|i| reasons[i])
+    };
+    assert_eq!(reason(&[("api-key", key)]), Some("allowed"));
+    assert_eq!(reason(&[]), Some("missing_key"));
+    assert_eq!(reason(&[("api_key", key)]), Some("missing_key"));
+    assert_eq!(
+        reason(&[("cookie", &format!("api-key={key}"))]),
+        Some("missing_key")
+    );
+    assert_eq!(
+        reason(&[("api-key", key), ("api-key", key)]),
+        Some("malformed_key")
+    );
+    assert_eq!(
+        reason(&[("api-key", &format!("{key},{key}"))]),
+        Some("malformed_key")
+    );
+    // What HTTP/2 does not allow is no request, and decides nothing: a name in
+    // capitals, a line break or NUL in a value, a connection's own header.
+    assert_eq!(reason(&[("API-KEY", key)]), None);
+    assert_eq!(reason(&[("x", &format!("1\r\napi-key: {key}"))]), None);
+    assert_eq!(reason(&[("api-key", &format!("{key}\0"))]), None);
+    assert_eq!(reason(&[("api-key", key), ("connection", "api-key")]), None);
+    assert_eq!(
+        reason(&[("api-key", key), ("transfer-encoding", "chunked")]),
+        None
+    );
+    assert_eq!(reason(&[("api-key", key), (":path", "/other")]), None);
+}
