@@ -54,7 +54,6 @@ use crate::time::Hour;
 pub(crate) struct Ledger {
     region: Region,
     failures_at: usize,
-    failures_end: usize,
     failure_sets: usize,
     /// Where slot 0 lies; the slots go on to the end.
     hours_at: usize,
@@ -78,7 +77,6 @@ impl Ledger {
         Ok(Self {
             region: Region::anonymous(hours_at + key_slots as usize)?,
             failures_at: 0,
-            failures_end: hours_at,
             failure_sets,
             hours_at,
             seeds,
@@ -103,7 +101,7 @@ impl Ledger {
     /// The failures table.
     #[inline]
     pub(crate) fn failures(&self) -> Failures<'_> {
-        let lines = &self.region.lines()[self.failures_at..self.failures_end];
+        let lines = &self.region.lines()[self.failures_at..];
         Failures::new(lines, self.failure_sets)
     }
 
@@ -114,11 +112,10 @@ impl Ledger {
 
     /// What is wrong with the ledger's file by now; nothing, where it has none.
     pub(crate) fn fault(&self) -> Option<LedgerFault> {
-        match &self.region {
-            #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-            Region::File(file) => file.fault(),
-            _ => None,
-        }
+        #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+        return self.region.file()?.fault();
+        #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
+        None
     }
 }
 

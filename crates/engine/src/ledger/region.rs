@@ -19,6 +19,8 @@ mod imp {
     use super::super::file::LedgerFile;
     use super::{AtomicU64, Line, io};
     use crate::memory::Memory;
+    use std::ptr::NonNull;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
@@ -35,40 +37,80 @@ mod imp {
         unsafe { &*word }
     }
 
-    /// Where the lines lie.
-    pub(crate) enum Region {
-        /// In zeroed memory of our own.
-        Own { memory: Memory, lines: usize },
-        /// In a file that others may have mapped too.
+    /// Lines in a row, which stay where they are; of a file there may come more.
+    pub(crate) struct Region {
+        start: NonNull<Line>,
+        lines: AtomicUsize,
+        source: Source,
+    }
+
+    /// Whose the lines are.
+    enum Source {
+        /// Held for its drop alone.
+        Own { _memory: Memory },
         #[cfg(target_os = "linux")]
         File(LedgerFile),
     }
 
+    // SAFETY: lines belong to no thread: they are atomics throughout.
+    unsafe impl Send for Region {}
+    // SAFETY: as above.
+    unsafe impl Sync for Region {}
+
     impl Region {
-        /// Reserves `lines` lines; most may never be written.
+        /// Reserves `lines` zeroed lines; most may never be written.
         pub(crate) fn anonymous(lines: usize) -> io::Result<Self> {
             let bytes = lines
                 .checked_mul(size_of::<Line>())
                 .ok_or(io::ErrorKind::OutOfMemory)?;
             let memory = Memory::zeroed(bytes)?;
-            Ok(Self::Own { memory, lines })
+            Ok(Self {
+                start: memory.start().cast(),
+                lines: AtomicUsize::new(lines),
+                source: Source::Own { _memory: memory },
+            })
+        }
+
+        /// The lines of a file that others may have mapped too.
+        #[cfg(target_os = "linux")]
+        pub(crate) fn of_file(file: LedgerFile) -> Self {
+            let lines = file.lines();
+            Self {
+                start: NonNull::from(lines).cast(),
+                lines: AtomicUsize::new(lines.len()),
+                source: Source::File(file),
+            }
+        }
+
+        /// The file, if they are one's.
+        #[cfg(target_os = "linux")]
+        pub(crate) fn file(&self) -> Option<&LedgerFile> {
+            match &self.source {
+                Source::Own { .. } => None,
+                Source::File(file) => Some(file),
+            }
+        }
+
+        /// Takes in what the file has mapped since.
+        #[cfg(target_os = "linux")]
+        pub(crate) fn extend(&self) {
+            if let Some(file) = self.file() {
+                // Relaxed: whoever reads a further line was told of it by a
+                // record that was published after this. Never fewer than
+                // before, though two do this at once.
+                self.lines.fetch_max(file.lines().len(), Ordering::Relaxed);
+            }
         }
 
         #[inline]
         pub(crate) fn lines(&self) -> &[Line] {
-            match self {
-                Self::Own { memory, lines } => {
-                    let start = memory.start().cast::<Line>();
-                    // SAFETY: the memory is at least `lines * 64` bytes long,
-                    // lives as long as `self`, and is aligned to a page, so to
-                    // 64. It started as zeroes, and any bytes are valid as
-                    // `AtomicU64`s. Nothing else points into it, and all access
-                    // goes through these shared atomics.
-                    unsafe { std::slice::from_raw_parts(start.as_ptr(), *lines) }
-                }
-                #[cfg(target_os = "linux")]
-                Self::File(file) => file.lines(),
-            }
+            // Relaxed: see `extend`.
+            let lines = self.lines.load(Ordering::Relaxed);
+            // SAFETY: so many are mapped, at a place that stays as long as
+            // `self` and begins with a page, so is aligned to 64. Any bytes are
+            // valid as `AtomicU64`s, and all access goes through these shared
+            // atomics.
+            unsafe { std::slice::from_raw_parts(self.start.as_ptr(), lines) }
         }
     }
 }

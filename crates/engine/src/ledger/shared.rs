@@ -129,9 +129,8 @@ impl Ledger {
     /// The ledger in an open file.
     pub(super) fn of(file: LedgerFile, header: Header) -> Self {
         Self {
-            region: Region::File(file),
+            region: Region::of_file(file),
             failures_at: Header::FAILURES_AT,
-            failures_end: header.heads_at(),
             failure_sets: header.failure_sets as usize,
             hours_at: header.area_at(),
             seeds: header.seeds,
@@ -177,22 +176,22 @@ impl Keys {
         region: &Region,
         work: impl FnOnce(&Directory<'_, FileArea<'_>>) -> Result<T, LedgerFault>,
     ) -> Result<T, LedgerFault> {
-        let Region::File(file) = region else {
-            // Never: these keys are a file's.
-            return Err(LedgerFault::Damaged);
-        };
+        // Never without: these keys are a file's.
+        let file = region.file().ok_or(LedgerFault::Damaged)?;
         let lines = file.lines();
         let heads_at = self.header.heads_at();
         let area = FileArea {
             file,
             at: self.header.area_at(),
         };
-        work(&Directory {
+        let outcome = work(&Directory {
             seeds: self.header.key_seeds,
             control: Control(&lines[CONTROL_AT]),
             heads: &lines[heads_at..heads_at + self.header.head_lines()],
             area: &area,
             spares: &self.spares,
-        })
+        });
+        region.extend();
+        outcome
     }
 }

@@ -7,7 +7,6 @@ use super::directory::Control;
 use super::file::{LedgerFile, open_alone};
 use super::header::CONTROL_AT;
 use super::place::Place;
-use super::region::Region;
 use super::shared::Plan;
 use super::{Ledger, LedgerError, LedgerFault, Slots};
 use crate::builder::{BuildError, FailureConfig};
@@ -111,7 +110,7 @@ impl LedgerView {
     /// the ledger.
     #[must_use]
     pub fn report(&self, unix_s: u64) -> LedgerReport {
-        let (Region::File(file), Slots::Shared(shared)) = (&self.ledger.region, &self.ledger.slots)
+        let (Some(file), Slots::Shared(shared)) = (self.ledger.region.file(), &self.ledger.slots)
         else {
             // Never: it was made of a file.
             return LedgerReport::default();
