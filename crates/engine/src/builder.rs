@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
 use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Recent, Seeds, Window, sets_for};
@@ -252,25 +252,14 @@ impl EngineBuilder {
     /// not give.
     pub fn build(self) -> Result<Engine, BuildError> {
         let window = self.failures.window()?;
-        let sets = sets_for(self.failures.max_addresses);
         let [a, b, c, d, e, f, g, h] = random_words().map_err(BuildError::Random)?;
+        let seeds = [Seeds([a, b]), Seeds([g, h])];
         let ledger = match &self.ledger {
             None => {
-                Ledger::in_memory(self.max_keys, sets, Seeds([a, b])).map_err(BuildError::Memory)?
+                let sets = sets_for(self.failures.max_addresses);
+                Ledger::in_memory(self.max_keys, sets, seeds[0]).map_err(BuildError::Memory)?
             }
-            #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-            Some(path) => {
-                let plan = Plan {
-                    window_s: self.failures.window_s,
-                    failure_sets: sets,
-                    max_keys: self.max_keys,
-                    seeds: [Seeds([a, b]), Seeds([g, h])],
-                    now: self.clock.now(),
-                };
-                Ledger::in_file(path, &plan).map_err(BuildError::Ledger)?
-            }
-            #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
-            Some(_) => return Err(BuildError::Ledger(LedgerError::Unsupported)),
+            Some(path) => self.ledger_in(path, seeds)?,
         };
         Ok(Engine {
             secret: self.secret,
@@ -286,6 +275,54 @@ impl EngineBuilder {
             projects: Projects::new(),
             ledger,
         })
+    }
+
+    /// Whether [`build`](Self::build) would refuse the settings or a ledger file
+    /// that is there. Makes nothing, so that a configuration can be tried by
+    /// somebody else than who will run with it.
+    ///
+    /// # Errors
+    ///
+    /// As `build`, but for what only the making shows.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.failures.check()?;
+        match &self.ledger {
+            None => Ok(()),
+            Some(path) => self.check_ledger(path),
+        }
+    }
+
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    fn plan(&self, seeds: [Seeds; 2]) -> Plan {
+        Plan {
+            window_s: self.failures.window_s,
+            failure_sets: sets_for(self.failures.max_addresses),
+            max_keys: self.max_keys,
+            seeds,
+            now: self.clock.now(),
+        }
+    }
+
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    fn ledger_in(&self, path: &Path, seeds: [Seeds; 2]) -> Result<Ledger, BuildError> {
+        Ledger::in_file(path, &self.plan(seeds)).map_err(BuildError::Ledger)
+    }
+
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    fn check_ledger(&self, path: &Path) -> Result<(), BuildError> {
+        // No file is made by these seeds.
+        let plan = self.plan([Seeds([0; 2]); 2]);
+        Ledger::check_file(path, &plan).map_err(BuildError::Ledger)
+    }
+
+    #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
+    fn ledger_in(&self, _path: &Path, _seeds: [Seeds; 2]) -> Result<Ledger, BuildError> {
+        Err(BuildError::Ledger(LedgerError::Unsupported))
+    }
+
+    #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
+    fn check_ledger(&self, _path: &Path) -> Result<(), BuildError> {
+        Err(BuildError::Ledger(LedgerError::Unsupported))
     }
 }
 

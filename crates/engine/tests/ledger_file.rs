@@ -247,6 +247,20 @@ fn what_does_not_fit_is_refused_and_left_alone() {
             .build();
         built.unwrap_err().to_string()
     };
+    let check = |path: &Path, window_s| {
+        let failures = FailureConfig {
+            window_s,
+            ..failures()
+        };
+        let builder = Engine::builder(secret()).failures(failures).ledger(path);
+        builder.check().map_err(|error| error.to_string())
+    };
+    check(&path, 300).unwrap();
+    assert!(check(&path, 600).unwrap_err().contains("not 600"));
+    assert!(check(&path, 601).unwrap_err().contains("multiple of 12"));
+    let none = folder.path().join("none");
+    check(&none, 600).unwrap();
+    assert!(!none.exists());
     let window = refused(|failures| failures.window_s = 600);
     assert!(
         window.contains("made for window_s 300, not 600"),

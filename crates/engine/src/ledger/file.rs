@@ -78,7 +78,9 @@ impl LedgerFile {
         let header = Header::parse(path, &bytes)?;
         // So that nothing read from here on lies beyond its end, unless it is
         // cut short later: that is the guard's part.
-        let least = (header.area_at() as u64 + room_in(&file, path)?).saturating_mul(LINE);
+        let least = (header.area_at() as u64)
+            .saturating_add(room_in(&file, path)?)
+            .saturating_mul(LINE);
         if metadata.len() < least {
             return Err(LedgerError::CutShort(path.into()));
         }
@@ -181,11 +183,11 @@ impl LedgerFile {
             return Ok(());
         }
         let after = before.max(lines).saturating_add(LEAST_STEP.max(before / 2));
-        let after = after.next_multiple_of(PAGE_LINES);
         // Beyond it there is no number for a line. Nodes are counted by twos.
         if after > u64::from(u32::MAX / 2) {
             return Err(LedgerFault::TooLong);
         }
+        let after = after.next_multiple_of(PAGE_LINES);
         let area_at = area_at as u64;
         // Never what the file has already, not even by another's doing: all of
         // it may be in use.

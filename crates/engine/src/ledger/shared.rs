@@ -126,6 +126,15 @@ impl Ledger {
         Ok(Self::of(file, header))
     }
 
+    /// Whether a file is there that [`in_file`](Self::in_file) would refuse.
+    /// Makes nothing.
+    pub(crate) fn check_file(path: &Path, plan: &Plan) -> Result<(), LedgerError> {
+        match LedgerFile::open(path, 0) {
+            Err(LedgerError::Missing(_)) => Ok(()),
+            opened => plan.fits(path, &opened?.1),
+        }
+    }
+
     /// The ledger in an open file.
     pub(super) fn of(file: LedgerFile, header: Header) -> Self {
         Self {
