@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod keys;
+pub mod long;
 pub mod oracle;
 mod oracle_forms;
 #[cfg(not(miri))]

@@ -4,24 +4,37 @@
 //! It shares no code with the engine but the words of its answers and the
 //! checked settings that a trace comes with. Where the contract leaves a case
 //! open, the reading taken here is marked as such.
+//!
+//! What an engine can do and a trace cannot say (keys removed and put in again,
+//! sessions purged, budgets read) is in [`more`].
+
+pub mod more;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use engine::{KeyId, KeyState, Reason};
+use more::Rest;
+
+use engine::{FailureConfig, KeyId, KeyPolicy, KeyState, Reason, SecretKey};
 use trace::{Answer, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
 
 use crate::oracle_forms::{Unit, in_blocks, in_origins, key_id, unit};
 
 /// A plain model of the contract.
 pub struct Oracle {
-    config: Config,
+    prefixes: Vec<String>,
+    /// The server's own list.
+    origins: Vec<String>,
+    exempt: Vec<String>,
+    failures: FailureConfig,
     /// By the id; the whole key is compared in the clear.
     keys: HashMap<String, KnownKey>,
     /// By the whole token.
     sessions: HashMap<String, KnownSession>,
     /// By the unit in which addresses are counted.
     addresses: HashMap<Unit, Address>,
+    /// What removed keys had used, by the id.
+    rests: HashMap<String, Rest>,
 }
 
 struct KnownKey {
@@ -73,18 +86,12 @@ fn refused(reason: Reason, allow_origin: bool) -> Answer {
 impl Oracle {
     /// The first row of the contract's table that applies.
     fn answer(&mut self, at: u64, ask: &Ask) -> Answer {
-        let own: Vec<String> = self
-            .config
-            .origins
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         let listed = |list: &[String]| {
             ask.origin
                 .as_deref()
                 .is_some_and(|sent| in_origins(list, sent))
         };
-        let by_server = listed(&own);
+        let by_server = listed(&self.origins);
 
         // 1
         let header = match ask.api_key.as_deref() {
@@ -92,14 +99,7 @@ impl Oracle {
             _ => return refused(Reason::MissingKey, by_server),
         };
         // 2
-        let exempt: Vec<String> = self
-            .config
-            .failures
-            .exempt
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let exempt = in_blocks(&exempt, ask.ip);
+        let exempt = in_blocks(&self.exempt, ask.ip);
         let address = self.addresses.entry(unit(ask.ip)).or_default();
         if !exempt && at < address.blocked_until {
             return Answer {
@@ -108,13 +108,7 @@ impl Oracle {
             };
         }
         // 3 and 4
-        let prefixes: Vec<String> = self
-            .config
-            .prefixes
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let found = match key_id(header, &prefixes) {
+        let found = match key_id(header, &self.prefixes) {
             None => Err(Reason::MalformedKey),
             Some(id) => match self.keys.get_mut(id) {
                 Some(key) if key.whole == header => Ok(key),
@@ -127,7 +121,7 @@ impl Oracle {
                 if exempt {
                     return refused(reason, by_server);
                 }
-                let failures = &self.config.failures;
+                let failures = &self.failures;
                 let window_s = u64::from(failures.window_s);
                 address.add(at, window_s);
                 if address.count(at, window_s) >= u64::from(failures.threshold) {
@@ -209,6 +203,21 @@ impl Oracle {
 }
 
 impl KnownKey {
+    fn new(secret: &SecretKey, policy: &KeyPolicy) -> Self {
+        Self {
+            id: secret.id(),
+            whole: secret.expose().into(),
+            project: policy.project.to_string(),
+            limit: policy.hourly_limit.map(engine::Limit::units),
+            origins: policy.origins.iter().map(ToString::to_string).collect(),
+            require_origin: policy.require_origin,
+            ips: policy.ips.iter().map(ToString::to_string).collect(),
+            expires_at: policy.expires_at,
+            state: policy.state,
+            hours: HashMap::new(),
+        }
+    }
+
     /// Whether a cost is admitted, and what is left of the limit after it.
     ///
     /// A reading: what is admitted takes the slot for its hour, be its cost 0;
@@ -256,28 +265,25 @@ impl Subject for Oracle {
     type Error = Infallible;
 
     fn build(trace: &Trace) -> Result<Self, Infallible> {
+        let Config {
+            prefixes,
+            origins,
+            failures,
+        } = &trace.config;
         Ok(Self {
-            config: trace.config.clone(),
+            prefixes: prefixes.iter().map(ToString::to_string).collect(),
+            origins: origins.iter().map(ToString::to_string).collect(),
+            exempt: failures.exempt.iter().map(ToString::to_string).collect(),
+            failures: failures.clone(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
             addresses: HashMap::new(),
+            rests: HashMap::new(),
         })
     }
 
     fn add_key(&mut self, key: &Key) -> Result<Applied, Infallible> {
-        let policy = &key.policy;
-        let known = KnownKey {
-            id: key.secret.id(),
-            whole: key.secret.expose().into(),
-            project: policy.project.to_string(),
-            limit: policy.hourly_limit.map(engine::Limit::units),
-            origins: policy.origins.iter().map(ToString::to_string).collect(),
-            require_origin: policy.require_origin,
-            ips: policy.ips.iter().map(ToString::to_string).collect(),
-            expires_at: policy.expires_at,
-            state: policy.state,
-            hours: HashMap::new(),
-        };
+        let known = KnownKey::new(&key.secret, &key.policy);
         self.keys.insert(known.id.to_string(), known);
         Ok(Applied::Yes)
     }

@@ -18,7 +18,7 @@ pub(crate) fn key_id<'k>(header: &'k str, prefixes: &[String]) -> Option<&'k str
 }
 
 /// CRC-32 (IEEE), bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = !0_u32;
     for byte in bytes {
         crc ^= u32::from(*byte);
@@ -34,7 +34,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Six digits, most significant first.
-fn base62(mut number: u32) -> String {
+pub(crate) fn base62(mut number: u32) -> String {
     const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut digits = [b'0'; 6];
     for digit in digits.iter_mut().rev() {

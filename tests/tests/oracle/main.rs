@@ -1,0 +1,106 @@
+//! The engine against its slow twin: random operations, every answer compared,
+//! and after each of them what every key has used.
+//!
+//! `TK_TEST_OPS` says how many operations to run, 1,000,000 unless set;
+//! `TK_TEST_SECONDS` ends the run earlier. `TK_TEST_SEED` says where to begin,
+//! otherwise that is drawn. With `--nocapture` a long run tells how far it is.
+//! Cases that ever failed are kept in `proptest-regressions/` and run first.
+
+#![forbid(unsafe_code)]
+#![cfg(all(not(miri), target_os = "linux"))]
+
+mod ops;
+mod twins;
+mod world;
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{
+    FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+};
+use tests::long::{Progress, Run};
+
+use ops::{Op, op};
+use twins::{Home, Twins};
+
+/// Most operations in one case, on one fresh world.
+const OPS_PER_CASE: usize = 800;
+/// Cases that are drawn from one seed.
+const CASES_PER_SEED: u32 = 100;
+
+/// A case: the set-up, and what happens.
+type Case = (Home, (u32, u32), Vec<Op>);
+
+fn case(homes: impl Strategy<Value = Home>) -> impl Strategy<Value = Case> {
+    let spans = prop_oneof![
+        Just((300_u32, 60_u32)),
+        Just((12, 1)),
+        Just((12, 30)),
+        Just((3600, 300))
+    ];
+    (homes, spans, prop::collection::vec(op(), 1..=OPS_PER_CASE))
+}
+
+/// Runs a case; how many operations it had.
+fn run((home, (window_s, block_s), ops): &Case) -> Result<u64, TestCaseError> {
+    let mut twins = Twins::new(*home, *window_s, *block_s);
+    for op in ops {
+        twins.run(op)?;
+    }
+    twins.compare_blocks()?;
+    Ok(ops.len() as u64)
+}
+
+/// A runner whose cases depend on the seed alone.
+fn runner(seed: u64, config: ProptestConfig) -> TestRunner {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..].copy_from_slice(&(!seed).to_le_bytes());
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &bytes))
+}
+
+#[test]
+fn the_engine_decides_as_its_twin() {
+    let run_length = Run::from_env("TK_TEST_OPS", 1_000_000);
+    let mut progress = Progress::new("operations", run_length);
+    let homes = || prop_oneof![3 => Just(Home::Memory), 1 => Just(Home::File)];
+    while progress.goes_on() {
+        let seed = progress.next_seed();
+        let config = ProptestConfig {
+            cases: CASES_PER_SEED,
+            max_shrink_iters: 100_000,
+            failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+                "proptest-regressions/oracle.txt",
+            ))),
+            ..ProptestConfig::default()
+        };
+        let ops = Cell::new(0);
+        let outcome = runner(seed, config).run(&case(homes()), |case| {
+            ops.set(ops.get() + run(&case)?);
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("seed {seed}: {error}");
+        }
+        progress.add(ops.get());
+    }
+}
+
+/// The comparison can fail: a ledger that is lost with its process is noticed.
+#[test]
+fn an_engine_that_forgets_is_caught() {
+    let config = ProptestConfig {
+        cases: 20,
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let outcome = runner(1, config).run(&case(Just(Home::ForgetfulFile)), |case| {
+        run(&case).map(drop)
+    });
+    let Err(TestError::Fail(reason, _)) = outcome else {
+        panic!("not noticed: {outcome:?}");
+    };
+    assert!(reason.message().contains("has used"), "{reason}");
+}
