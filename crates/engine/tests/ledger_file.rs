@@ -346,17 +346,33 @@ fn a_reset_needs_the_file_alone_and_keeps_the_old_one() {
     let engine = open(&path);
     put(&engine, 1, 5);
     assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(0));
-    // What cannot be read can still be begun anew, and is kept.
+    // A ledger that cannot be read can still be begun anew, and is kept.
     drop(engine);
-    fs::write(&path, "rubbish").unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[16] ^= 1;
+    fs::write(&path, &bytes).unwrap();
     let kept = reset_ledger(&path, &failures(), true, NOW);
     assert!(matches!(
         kept,
-        Err(BuildError::Ledger(LedgerError::Foreign(_)))
+        Err(BuildError::Ledger(LedgerError::Damaged(_)))
     ));
     let aside = reset_ledger(&path, &failures(), false, NOW).unwrap();
-    assert_eq!(fs::read(aside).unwrap(), b"rubbish");
+    assert!(fs::read(aside).unwrap() == bytes);
     open(&path);
+    fs::write(&path, "").unwrap();
+    reset_ledger(&path, &failures(), false, NOW).unwrap();
+    open(&path);
+    // Any other file is left alone.
+    let other = folder.path().join("other");
+    fs::write(&other, "a database, perhaps in use").unwrap();
+    for keep_hours in [false, true] {
+        let refused = reset_ledger(&other, &failures(), keep_hours, NOW);
+        assert!(matches!(
+            refused,
+            Err(BuildError::Ledger(LedgerError::Foreign(_)))
+        ));
+    }
+    assert_eq!(fs::read(&other).unwrap(), b"a database, perhaps in use");
     let missing = reset_ledger(&folder.path().join("none"), &failures(), false, NOW);
     assert!(matches!(
         missing,

@@ -69,13 +69,7 @@ impl LedgerFile {
         if metadata.mode() & 0o002 != 0 {
             return Err(LedgerError::OpenToAll(path.into()));
         }
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_exact_at(&mut bytes, 0)
-            .map_err(|cause| match cause.kind() {
-                io::ErrorKind::UnexpectedEof => LedgerError::Foreign(path.into()),
-                _ => LedgerError::io(path, "read", cause),
-            })?;
-        let header = Header::parse(path, &bytes)?;
+        let header = header_of(&file, path)?;
         // So that nothing read from here on lies beyond its end, unless it is
         // cut short later: that is the guard's part.
         let least = (header.area_at() as u64)
@@ -215,6 +209,17 @@ impl LedgerFile {
     pub(super) fn bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
+}
+
+/// Reads the header of an open file.
+pub(super) fn header_of(file: &File, path: &Path) -> Result<Header, LedgerError> {
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => LedgerError::Foreign(path.into()),
+            _ => LedgerError::io(path, "read", cause),
+        })?;
+    Header::parse(path, &bytes)
 }
 
 /// Opens a file that nobody else has open, nor will before it is closed.

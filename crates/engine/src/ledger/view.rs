@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::directory::Control;
-use super::file::{LedgerFile, open_alone};
+use super::file::{LedgerFile, header_of, open_alone};
 use super::header::CONTROL_AT;
 use super::place::Place;
 use super::shared::Plan;
@@ -211,8 +211,8 @@ impl LedgerView {
 ///
 /// # Errors
 ///
-/// Somebody uses the ledger, there is none, or what the system says; then all
-/// is as it was. With `keep_hours` a header that cannot be read is an error too.
+/// Somebody uses the ledger, there is none, it is no ledger, or what the system
+/// says; then all is as it was. With `keep_hours` a header that cannot be read is an error too.
 pub fn reset_ledger(
     path: &Path,
     failures: &FailureConfig,
@@ -239,6 +239,13 @@ fn replace(path: &Path, plan: &Plan, keep_hours: bool) -> Result<PathBuf, Ledger
     let io = |doing| move |cause| LedgerError::io(path, doing, cause);
     // Nobody else has it open until we are done.
     let old = open_alone(path)?;
+    // What is no ledger at all is somebody's other file, perhaps in use; unless
+    // nothing is left of it.
+    let is_empty = old.metadata().is_ok_and(|found| found.len() == 0);
+    match header_of(&old, path) {
+        Err(foreign @ LedgerError::Foreign(_)) if !is_empty => return Err(foreign),
+        _ => {}
+    }
     let staged = beside(path, "new", plan.now);
     let aside = beside(path, "old", plan.now);
     let _ = std::fs::remove_file(&staged);
