@@ -1,12 +1,12 @@
 //! Loading all there is, then following what changes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{KeyRecord, ServerSecret, SessionRecord, TokenDigest};
 use rusqlite::Connection;
 
 use crate::error::{Result, StoreError};
+use crate::file_identity::FileIdentity;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
 use crate::store::decoded;
@@ -145,25 +145,6 @@ impl Drop for SmallCache<'_> {
 
 /// The page cache while everything is read.
 const SCAN_CACHE_KIB: u32 = 1024;
-
-/// Which file a path leads to: its device and number.
-#[derive(Debug, PartialEq, Eq)]
-struct FileIdentity(u64, u64);
-
-impl FileIdentity {
-    #[cfg(unix)]
-    fn of(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(path)?;
-        Ok(Self(metadata.dev(), metadata.ino()))
-    }
-
-    /// Where the system lets no open file be replaced, there is nothing to tell.
-    #[cfg(not(unix))]
-    fn of(_path: &Path) -> io::Result<Self> {
-        Ok(Self(0, 0))
-    }
-}
 
 fn send_keys<E: From<StoreError>>(
     connection: &Connection,

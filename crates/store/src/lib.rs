@@ -20,6 +20,7 @@
 
 mod apply;
 mod error;
+mod file_identity;
 mod follow;
 mod following;
 mod health;
@@ -33,6 +34,7 @@ mod writer;
 
 pub use apply::FollowError;
 pub use error::StoreError;
+pub use file_identity::FileIdentity;
 pub use follow::{BATCH, Changes, Follower, SessionChange};
 pub use following::{FollowEvent, Following};
 pub use health::Health;

@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Make, look at and end users' sessions, also while the server runs
     #[command(subcommand)]
     Session(Session),
+    /// Look at, check or begin anew the file in which units and failures are counted
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Run trace files against a fresh engine each, and say what differs
     Replay {
         /// The trace files
@@ -64,6 +67,17 @@ pub(crate) struct Serve {
     /// The least that is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerFile,
+}
+
+/// Which ledger.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerFile {
+    /// The file in which units and failures are counted; beside the key store
+    /// if left out, none: in memory
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<String>,
 }
 
 /// `tokenkit key`.
@@ -268,6 +282,53 @@ pub(crate) enum Session {
     },
 }
 
+/// `tokenkit ledger`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Show what it was made for, how full it is, and who used most this hour
+    Show {
+        /// How many of the most used keys
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        top: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: LedgerFile,
+    },
+    /// Look for damage; exit code 1 if there is any
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: LedgerFile,
+    },
+    /// Begin anew with an empty one, and keep the old file aside
+    #[command(after_help = "\
+The new ledger is made for the settings as they are now, so that this is the
+way to change failures.window_s or failures.max_addresses. Without --keep-hours
+every key begins its hour again. Whoever uses the ledger has to be stopped
+first. The old file is never deleted: its new name is printed.")]
+    Reset {
+        /// Take over what each key has used; failures and blocks are forgotten
+        #[arg(long)]
+        keep_hours: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: LedgerFile,
+    },
+}
+
+impl Ledger {
+    fn file(&self) -> &LedgerFile {
+        let (Self::Show { file, .. } | Self::Check { file, .. } | Self::Reset { file, .. }) = self;
+        file
+    }
+}
+
 impl Cli {
     /// Reads the command line of this process. For `--help` and `--version`
     /// prints what they ask for and ends the process.
@@ -290,7 +351,11 @@ impl Cli {
             flags.extend(text.as_ref().map(|text| Given::flag(name, text)));
         };
         flag("data-dir", &self.data_dir);
+        if let Command::Ledger(ledger) = &self.command {
+            flag("ledger", &ledger.file().ledger);
+        }
         if let Command::Serve(serve) = &self.command {
+            flag("ledger", &serve.ledger.ledger);
             flag("listen", &serve.listen);
             flag("admin-listen", &serve.admin_listen);
             flag("upstream", &serve.upstream);

@@ -25,6 +25,17 @@ impl OperatorError {
         Self(parts.join(" "))
     }
 
+    /// An error with what lies behind it, for one whose text does not tell that.
+    pub(crate) fn with_causes(error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self::new(message)
+    }
+
     /// An error that wraps its cause: `<what>: <cause>`.
     pub(crate) fn wrap(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::new(format_args!("{what}: {cause}"))

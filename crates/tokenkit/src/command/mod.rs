@@ -5,6 +5,8 @@ mod export;
 mod fields;
 mod import;
 mod key;
+#[cfg_attr(not(target_os = "linux"), path = "no_ledger.rs")]
+mod ledger;
 mod progress;
 mod rows;
 mod session;
@@ -28,6 +30,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Serve(_) => serve::run(cli.settings()?)?,
         Command::Key(command) => return key::run(&cli.settings()?, command, out),
         Command::Session(command) => session::run(&cli.settings()?, command, out)?,
+        Command::Ledger(command) => return ledger::run(&cli.settings()?, command, out),
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
         Command::Config => out.write_all(settings::describe().as_bytes())?,
     }

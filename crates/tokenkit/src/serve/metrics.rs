@@ -84,6 +84,8 @@ pub(super) struct Gauges {
     pub(super) store_lag_s: Option<f64>,
     /// Reads of the store that failed.
     pub(super) store_errors: u64,
+    /// Whether the ledger's file is no longer what it was.
+    pub(super) ledger_fault: bool,
 }
 
 /// Writes everything in Prometheus' text format 0.0.4.
@@ -193,6 +195,12 @@ pub(super) fn exposition(threads: &[Arc<Counters>], gauges: Gauges) -> String {
         "Reads of the store that failed.",
     );
     page.sample("tokenkit_store_errors_total", &[], gauges.store_errors);
+    page.family(
+        "tokenkit_ledger_fault",
+        "gauge",
+        "1 where the ledger file was cut short, deleted or replaced: the log says what to do.",
+    );
+    page.sample("tokenkit_ledger_fault", &[], u8::from(gauges.ledger_fault));
     page.0
 }
 
@@ -239,6 +247,7 @@ mod tests {
                 engine: Some(stats),
                 store_lag_s: Some(0.02),
                 store_errors: 7,
+                ledger_fault: true,
             },
         );
         for line in [
@@ -253,6 +262,7 @@ mod tests {
             "tokenkit_blocked_addresses 1",
             "tokenkit_store_lag_seconds 0.020",
             "tokenkit_store_errors_total 7",
+            "tokenkit_ledger_fault 1",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -20,6 +20,7 @@ mod connection;
 mod door;
 mod follow;
 mod keep_alive;
+mod ledger;
 mod live;
 mod logging;
 mod metrics;
@@ -98,6 +99,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     };
     let Opened {
         engine,
+        ledger,
         live,
         follower,
         first_key,
@@ -107,10 +109,13 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
     let following = follow::start(follower, Arc::clone(&engine))?;
+    let ledger = Arc::new(ledger);
+    control.spawn(Arc::clone(&ledger).watch());
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
         store: Arc::clone(following.health()),
+        ledger,
     });
     let listen = listener.local_addr().unwrap_or(settings.server.listen);
     if let Some(key) = first_key {
@@ -121,6 +126,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         admin = %admin_listen,
         keys = engine.stats(engine.clock().now()).keys,
         upstream = settings.server.upstream.as_ref().map(tracing::field::display),
+        ledger = settings.store.ledger().map(|file| tracing::field::display(file.display().to_string())),
         "serving"
     );
 

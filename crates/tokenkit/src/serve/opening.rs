@@ -8,6 +8,7 @@ use engine::{Engine, SecretKey};
 use store::Follower;
 
 use super::follow;
+use super::ledger::{self, Ledger};
 use super::live::Live;
 use crate::error::OperatorError;
 use crate::keystore;
@@ -16,6 +17,7 @@ use crate::settings::Settings;
 /// The engine with all its keys, and what goes on from there.
 pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
+    pub(super) ledger: Ledger,
     pub(super) live: Live,
     pub(super) follower: Follower,
     /// The key that a first start has made.
@@ -32,14 +34,19 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     let (mut store, secret) = keystore::open_or_create(settings)?;
     let file = settings.store.file();
     let mut follower = Follower::open(&file, &secret).map_err(OperatorError::new)?;
-    let engine = Engine::builder(secret.clone())
+    let mut builder = Engine::builder(secret.clone())
         .prefixes(settings.keys.prefixes.clone())
         .origins(settings.cors.origins.clone())
         .failures(settings.failures.clone())
-        .max_keys(settings.keys.max_keys)
+        .max_keys(settings.keys.max_keys);
+    if let Some(file) = settings.store.ledger() {
+        builder = builder.ledger(file);
+    }
+    let engine = builder
         .build()
-        .map_err(OperatorError::new)?;
+        .map_err(|error| ledger::cannot_build(&error))?;
     let engine = Arc::new(engine);
+    let ledger = Ledger::new(Arc::clone(&engine), settings.store.ledger());
     let live = Live::new(settings, &engine)?;
     // The first key comes after all that settings could be wrong about: a start
     // that fails later than this has made a key that nobody is shown.
@@ -51,6 +58,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     follow::load(&mut follower, &engine)?;
     Ok(Opened {
         engine,
+        ledger,
         live,
         follower,
         first_key,

@@ -80,6 +80,7 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         store.data_dir as "store.data_dir",
         store.file as "store.file",
         store.secret_file as "store.secret_file",
+        store.ledger as "store.ledger",
         keys.prefixes as "keys.prefixes",
         keys.max_keys as "keys.max_keys",
         failures.threshold as "failures.threshold",

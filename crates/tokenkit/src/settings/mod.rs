@@ -22,7 +22,7 @@ use crate::error::OperatorError;
 pub(crate) use describe::describe;
 pub(crate) use nearest::nearest;
 pub(crate) use sources::{Given, Sources, environment};
-pub(crate) use values::{ForwardedHeader, LogFormat, LogLevel, Route, Upstream};
+pub(crate) use values::{ForwardedHeader, LedgerPlace, LogFormat, LogLevel, Route, Upstream};
 
 /// All settings: default, file, environment and flags put together.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +117,8 @@ pub(crate) struct StoreSettings {
     pub(crate) secret_file: Option<PathBuf>,
     /// How long a change waits while another program writes.
     pub(crate) lock_timeout: Duration,
+    /// Where hours and failures are counted.
+    pub(crate) ledger: LedgerPlace,
 }
 
 impl StoreSettings {
@@ -133,6 +135,19 @@ impl StoreSettings {
             .clone()
             .unwrap_or_else(|| self.data_dir.join("tokenkit.secret"))
     }
+
+    /// The path of the ledger; none where the counters are in memory. Beside
+    /// each store lies its own: processes that share one hold the same keys.
+    pub(crate) fn ledger(&self) -> Option<PathBuf> {
+        match &self.ledger {
+            // The one system whose ledgers can lie in a file, as yet.
+            LedgerPlace::BesideStore if cfg!(target_os = "linux") => {
+                Some(self.file().with_extension("ledger"))
+            }
+            LedgerPlace::BesideStore | LedgerPlace::Memory => None,
+            LedgerPlace::File(path) => Some(path.clone()),
+        }
+    }
 }
 
 impl Default for StoreSettings {
@@ -142,6 +157,7 @@ impl Default for StoreSettings {
             file: None,
             secret_file: None,
             lock_timeout: Duration::from_secs(60),
+            ledger: LedgerPlace::default(),
         }
     }
 }

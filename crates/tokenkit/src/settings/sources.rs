@@ -14,12 +14,13 @@ use super::value::{Entry, Kind, Value, parse_file};
 use crate::error::OperatorError;
 
 /// The flags that stand for a setting.
-pub(crate) const FLAGS: [(&str, &str); 6] = [
+pub(crate) const FLAGS: [(&str, &str); 7] = [
     ("listen", "server.listen"),
     ("admin-listen", "server.admin_listen"),
     ("upstream", "server.upstream"),
     ("threads", "server.threads"),
     ("data-dir", "store.data_dir"),
+    ("ledger", "store.ledger"),
     ("log-level", "log.level"),
 ];
 

@@ -9,7 +9,7 @@ use super::codec::{
 };
 use super::routes::Routes;
 use super::value::{SyntaxError, Value};
-use super::values::{ForwardedHeader, LogFormat, LogLevel, Upstream};
+use super::values::{ForwardedHeader, LedgerPlace, LogFormat, LogLevel, Upstream};
 
 /// One setting.
 pub(super) struct Row {
@@ -108,6 +108,9 @@ rows! {
 
     "store.secret_file", store.secret_file, Optional(Path),
     "The server secret, under which all keys are digested. Empty: tokenkit.secret\nin the data folder. Back it up apart from the store: without it no key works.";
+
+    "store.ledger", store.ledger, parsed::<LedgerPlace>(),
+    "Where units and failures are counted: a file, so that a restart refills no\nbudget and servers of one store share each. Empty: beside the key store, as\ntokenkit.ledger (on Linux). none: in memory. Not on a network file system.";
 
     "store.lock_timeout_s", store.lock_timeout, seconds(1..=3600),
     "Seconds that a change of keys or sessions waits while another program, such\nas an import, writes the store.";

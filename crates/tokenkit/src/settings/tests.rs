@@ -74,6 +74,25 @@ fn flags_beat_variables_beat_the_file_beat_defaults() {
 }
 
 #[test]
+fn each_store_has_a_ledger_beside_it_unless_another_is_named() {
+    let ledger = |pairs: &[(&'static str, &str)]| {
+        let given = pairs.iter().map(|(flag, text)| Given::flag(flag, text));
+        let empty = file("");
+        let sources = Sources::new(Some(empty.path.clone()), given.collect());
+        sources.read(&[]).unwrap().store.ledger()
+    };
+    let beside = |path: &str| cfg!(target_os = "linux").then(|| PathBuf::from(path));
+    assert_eq!(ledger(&[]), beside("tokenkit-data/tokenkit.ledger"));
+    assert_eq!(ledger(&[("data-dir", "/x")]), beside("/x/tokenkit.ledger"));
+    assert_eq!(ledger(&[("ledger", "none")]), None);
+    assert_eq!(ledger(&[("ledger", "a/b")]), Some("a/b".into()));
+    let settings = from_file("[store]\nfile = \"/y/keys.db\"").unwrap();
+    assert_eq!(settings.store.ledger(), beside("/y/keys.ledger"));
+    let settings = from_variable("TOKENKIT_STORE_LEDGER", "none").unwrap();
+    assert_eq!(settings.store.ledger(), None);
+}
+
+#[test]
 fn the_file_is_found_by_flag_or_variable_and_must_be_there_then() {
     let one = file("[server]\nthreads = 1");
     let two = file("[server]\nthreads = 2");

@@ -2,6 +2,7 @@
 //! them need not check again.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use http::Method;
@@ -107,6 +108,46 @@ macro_rules! words {
             }
         }
     };
+}
+
+/// Where hours and failures are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LedgerPlace {
+    /// A file beside the store, and of its name.
+    #[default]
+    BesideStore,
+    /// Memory of the server's own.
+    Memory,
+    /// A file.
+    File(PathBuf),
+}
+
+impl LedgerPlace {
+    /// The word for memory.
+    const MEMORY: &str = "none";
+}
+
+impl FromStr for LedgerPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Ok(Self::BesideStore),
+            Self::MEMORY => Ok(Self::Memory),
+            text if text.contains('\0') => Err("the path of a file, or none, is wanted".into()),
+            text => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for LedgerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BesideStore => Ok(()),
+            Self::Memory => f.write_str(Self::MEMORY),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 words! {

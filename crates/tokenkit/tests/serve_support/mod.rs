@@ -48,9 +48,20 @@ impl Server {
 
     /// The same, in a folder that may hold a store.
     pub(crate) fn start_in(folder: TempDir, server: &str, rest: &str) -> Self {
+        Self::start_with(folder, server, rest, &[])
+    }
+
+    /// The same, with more on the command line.
+    pub(crate) fn start_with(
+        folder: TempDir,
+        server: &str,
+        rest: &str,
+        arguments: &[&str],
+    ) -> Self {
         write_config(folder.path(), server, rest);
         let mut child = command(folder.path())
             .arg("serve")
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -129,6 +140,11 @@ impl Server {
         )
     }
 
+    /// A `GET` with some key.
+    pub(crate) fn get_with(&self, key: &str) -> Answer {
+        self.ask("GET /", &format!("api-key: {key}\r\n"))
+    }
+
     /// A `GET` to the admin address.
     pub(crate) fn admin(&self, path: &str) -> Answer {
         Client::connect(self.admin).ask(&format!("GET {path}"), "")
@@ -188,6 +204,13 @@ impl Server {
     pub(crate) fn stop(mut self) -> TempDir {
         self.signal("TERM");
         assert!(self.wait().success());
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Kills the server, as `kill -9` does, and hands back its folder.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.signal("KILL");
+        assert!(!self.wait().success());
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 

@@ -1,0 +1,84 @@
+//! The ledger's file, watched while the server runs.
+//!
+//! A file that somebody cuts short, or that the disk no longer gives, ends
+//! nothing: limited keys whose counts are gone are refused. One that is deleted
+//! or replaced goes on being counted in, apart from what is started later. Both
+//! are logged as errors, again each minute, and show in the metric
+//! `tokenkit_ledger_fault`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{BuildError, Engine, LedgerError};
+use store::FileIdentity;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::error::OperatorError;
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often a fault that stays is logged again.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// What an operator is told where no engine can be built.
+pub(super) fn cannot_build(error: &BuildError) -> OperatorError {
+    let said = OperatorError::with_causes(error);
+    match error {
+        BuildError::Ledger(LedgerError::Io { .. }) => OperatorError::new(format_args!(
+            "{said}; name another file with store.ledger, or none to count in memory"
+        )),
+        _ => said,
+    }
+}
+
+/// An engine's ledger.
+pub(super) struct Ledger {
+    engine: Arc<Engine>,
+    /// Where it lies and which file that is; nothing where it is in memory.
+    file: Option<(PathBuf, Option<FileIdentity>)>,
+}
+
+impl Ledger {
+    /// The ledger of an engine just built.
+    pub(super) fn new(engine: Arc<Engine>, path: Option<PathBuf>) -> Self {
+        let file = path.map(|path| {
+            let identity = FileIdentity::of(&path).ok();
+            (path, identity)
+        });
+        Self { engine, file }
+    }
+
+    /// What is wrong with it by now. Two system calls.
+    pub(super) fn fault(&self) -> Option<String> {
+        if let Some(fault) = self.engine.ledger_fault() {
+            return Some(fault.to_string());
+        }
+        let (path, identity) = self.file.as_ref()?;
+        (FileIdentity::of(path).ok() != *identity || identity.is_none()).then(|| {
+            format!(
+                "{} was deleted or replaced while it was in use: servers that are started from now \
+                 on count apart from this one; put it back, or restart this one",
+                path.display()
+            )
+        })
+    }
+
+    /// Logs faults, as long as the runtime runs.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told: Option<Instant> = None;
+        loop {
+            ticks.tick().await;
+            match self.fault() {
+                None if told.take().is_some() => tracing::info!("the ledger is whole again"),
+                Some(fault) if told.is_none_or(|at| at.elapsed() >= REPEAT) => {
+                    tracing::error!(%fault, "the ledger is at fault");
+                    told = Some(Instant::now());
+                }
+                _ => {}
+            }
+        }
+    }
+}
