@@ -24,6 +24,19 @@ impl Args {
         place.map(|at| self.0.remove(at)).is_some()
     }
 
+    /// Takes `NAME VALUE`; `None` where it is not there.
+    pub(crate) fn value(&mut self, name: &str) -> Result<Option<String>, Failure> {
+        let Some(at) = self.0.iter().position(|arg| arg == name) else {
+            return Ok(None);
+        };
+        self.0.remove(at);
+        if at < self.0.len() {
+            Ok(Some(self.0.remove(at)))
+        } else {
+            Err(Failure::usage(format!("{name} wants a value")))
+        }
+    }
+
     /// Takes `NAME N`; `None` where it is not there.
     pub(crate) fn number(&mut self, name: &str) -> Result<Option<u64>, Failure> {
         let Some(at) = self.0.iter().position(|arg| arg == name) else {

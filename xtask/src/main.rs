@@ -16,6 +16,8 @@ mod concurrency;
 mod e2e;
 mod figures;
 mod fuzz;
+mod header;
+mod install;
 mod instructions;
 mod profile;
 mod shell;
@@ -23,6 +25,7 @@ mod shell;
 use std::process::ExitCode;
 
 use args::Args;
+use install::Build;
 use shell::Failure;
 
 /// What `cargo xtask help` prints.
@@ -47,6 +50,10 @@ cargo xtask COMMAND
   profile --before PROGRAM COMMIT
                               counts another build of benches' program `instructions`, with the
                               engine of that commit, for benches/REPORT.md to show as before
+  header [--check]            the C header, made from engine-ffi; --check only compares it
+  install --prefix DIR [--quick]
+                              libtokenkit, its header and its pkg-config file below a folder;
+                              --quick builds it as the tests do
   deny                        licences, bans and sources of the dependencies
   ci                          all that continuous integration runs, in its order
 ";
@@ -78,6 +85,19 @@ fn main() -> ExitCode {
             let target = args.next_word();
             args.none()?;
             fuzz::run(seconds.unwrap_or(60), seed, target.as_deref())
+        }),
+        Some("header") => {
+            let check = args.flag("--check");
+            args.none().and_then(|()| header::run(check))
+        }
+        Some("install") => args.value("--prefix").and_then(|prefix| {
+            let quick = args.flag("--quick");
+            args.none()?;
+            let prefix = prefix.ok_or_else(|| Failure::usage("install wants --prefix DIR"))?;
+            install::run(
+                prefix.as_ref(),
+                if quick { Build::Test } else { Build::Release },
+            )
         }),
         Some("bench") => bench::run(args),
         Some("instructions") => {

@@ -2,7 +2,9 @@
 //! before the service behind sees them.
 
 use engine::Credential;
-use engine::wire::{API_KEY_HEADER, KEY_HEADER, PROJECT_HEADER, USER_HEADER};
+use engine::wire::{
+    API_KEY_HEADER, KEY_HEADER, PROJECT_HEADER, USER_HEADER, bearer_token, is_reserved_header,
+};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
 /// The header in which a client sends its key.
@@ -67,24 +69,13 @@ static SENT_KEY: HeaderName = API_KEY;
 /// What stands for an origin that was sent more than once.
 static NO_ORIGIN: HeaderValue = HeaderValue::from_static("");
 
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
-    let value = value.trim_ascii();
-    let end = value.iter().position(|&b| b == b' ').unwrap_or(value.len());
-    let (scheme, token) = value.split_at(end);
-    scheme
-        .eq_ignore_ascii_case(b"Bearer")
-        .then(|| token.trim_ascii())
-}
-
 /// Removes what a client must not tell the service behind: identity headers,
 /// and, unless it is to be forwarded, the key.
-///
-/// Many services cannot tell `x_tokenkit_key` from `x-tokenkit-key` (CGI, WSGI,
-/// PHP and Rack turn both into `X_TOKENKIT_KEY`, some map other signs too). So
-/// every spelling goes that has some sign where the name has a hyphen; of the
-/// `api-key` too, which nobody looked at under such a name.
+/// In every spelling: see [`is_reserved_header`].
 pub(crate) fn remove_forged(headers: &mut HeaderMap, forward_key: bool) {
-    let forged = |name: &&HeaderName| is_reserved(name) && !(forward_key && **name == API_KEY);
+    let forged = |name: &&HeaderName| {
+        is_reserved_header(name.as_str().as_bytes()) && !(forward_key && **name == API_KEY)
+    };
     // One spelling, the key's own, is there most times.
     let Some(first) = headers.keys().find(forged).cloned() else {
         return;
@@ -93,20 +84,6 @@ pub(crate) fn remove_forged(headers: &mut HeaderMap, forward_key: bool) {
     while let Some(next) = headers.keys().find(forged).cloned() {
         headers.remove(next);
     }
-}
-
-/// Whether a name reads as one of those reserved, whatever its signs.
-fn is_reserved(name: &HeaderName) -> bool {
-    let name = name.as_str().as_bytes();
-    let reads_as = |reserved: &str| {
-        name.len() == reserved.len()
-            && reserved.bytes().zip(name).all(|(wanted, &found)| {
-                wanted == found || (wanted == b'-' && !found.is_ascii_alphanumeric())
-            })
-    };
-    [API_KEY_HEADER, KEY_HEADER, PROJECT_HEADER, USER_HEADER]
-        .into_iter()
-        .any(reads_as)
 }
 
 #[cfg(test)]

@@ -14,13 +14,16 @@ use crate::name::Name;
 pub struct ProjectId(u32);
 
 impl ProjectId {
-    /// The number to keep in a record.
-    pub(crate) fn to_bits(self) -> u32 {
+    /// The number, to keep in a record or to hand to another language.
+    #[must_use]
+    pub fn to_bits(self) -> u32 {
         self.0
     }
 
-    /// A number read back from a record.
-    pub(crate) fn from_bits(bits: u32) -> Self {
+    /// A number read back from where [`to_bits`](Self::to_bits) put it; one of
+    /// nowhere else is that of some other project, or of none.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 }

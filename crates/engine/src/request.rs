@@ -101,6 +101,15 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// The key that it shows, if it shows one and no more.
+    #[must_use]
+    pub fn shown_key(&self) -> Option<&'a [u8]> {
+        match self.api_key {
+            Credential::One(key) => Some(key),
+            Credential::Absent | Credential::Repeated => None,
+        }
+    }
+
     /// The client's address.
     #[must_use]
     pub fn client(&self) -> ClientAddr {

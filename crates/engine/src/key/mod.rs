@@ -67,6 +67,14 @@ impl KeyId {
         base62::encode(self.0, &mut chars);
         chars
     }
+
+    /// Where a key of the right form, as every known one is, shows its id: what
+    /// [`to_chars`](Self::to_chars) says, without the work. Of another text
+    /// some characters, or `None` if it is too short.
+    #[must_use]
+    pub fn shown_in(key: &[u8]) -> Option<&[u8; ID_LEN]> {
+        key.last_chunk::<TAIL_LEN>()?.first_chunk()
+    }
 }
 
 impl FromStr for KeyId {
@@ -104,6 +112,14 @@ impl std::error::Error for KeyIdError {}
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_shows_its_id() {
+        let key = SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
+        let shown = KeyId::shown_in(key.expose().as_bytes());
+        assert_eq!(shown, Some(&key.id().to_chars()));
+        assert_eq!(KeyId::shown_in(b"tk_live_"), None);
+    }
 
     #[test]
     fn ids_of_the_wrong_form_are_refused() {

@@ -11,14 +11,16 @@
 
 mod preflight;
 mod problem;
+mod request;
 mod text;
 
 use std::fmt;
 
 pub use problem::problem;
+pub use request::{bearer_token, is_reserved_header};
 use text::Text;
 
-use crate::decision::Decision;
+use crate::decision::{Budget, Decision, Reason};
 use crate::time::HOUR_S;
 
 /// The header that hands the key's id to the service behind.
@@ -38,6 +40,32 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub struct Wire {
     challenge: Box<str>,
     legacy_headers: bool,
+}
+
+/// What of a decision is told over HTTP: all that rendering needs, for who has
+/// no [`Decision`] at hand but what came of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Why.
+    pub reason: Reason,
+    /// Whether a browser at the request's origin may read the answer.
+    pub allow_origin: bool,
+    /// The budget, where the decision carries one.
+    pub budget: Option<Budget>,
+    /// Seconds to wait before another try; told on a 429.
+    pub retry_after_s: u32,
+}
+
+impl From<&Decision> for Told {
+    #[inline]
+    fn from(decision: &Decision) -> Self {
+        Self {
+            reason: decision.reason(),
+            allow_origin: decision.allow_origin(),
+            budget: decision.budget(),
+            retry_after_s: decision.retry_after_s().unwrap_or(0),
+        }
+    }
 }
 
 /// A realm that cannot stand in a quoted string; the text is the realm.
@@ -74,14 +102,25 @@ impl Wire {
         decision: &Decision,
         origin: Option<&[u8]>,
         unix_s: u64,
+        put: impl FnMut(&'static str, &[u8]),
+    ) {
+        self.headers_told(&decision.into(), origin, unix_s, put);
+    }
+
+    /// As [`headers`](Self::headers), for what is told of a decision.
+    pub fn headers_told(
+        &self,
+        told: &Told,
+        origin: Option<&[u8]>,
+        unix_s: u64,
         mut put: impl FnMut(&'static str, &[u8]),
     ) {
         put("vary", b"Origin");
-        if let Some(origin) = echoed(decision.allow_origin(), origin) {
+        if let Some(origin) = echoed(told.allow_origin, origin) {
             put("access-control-allow-origin", origin);
             put("access-control-expose-headers", self.exposed().as_bytes());
         }
-        if let Some(budget) = decision.budget() {
+        if let Some(budget) = told.budget {
             let mut text = Text::<MAX_NUMBERS>::new();
             text.push(b"\"hour\";q=")
                 .push_number(budget.limit)
@@ -109,16 +148,18 @@ impl Wire {
                 );
             }
         }
-        if decision.is_allowed() {
+        if told.reason == Reason::Allowed {
             return;
         }
         put("cache-control", b"no-store");
-        if decision.status() == 401 {
+        let status = told.reason.status();
+        if status == 401 {
             put("www-authenticate", self.challenge.as_bytes());
         }
-        if let Some(seconds) = decision.retry_after_s() {
+        if status == 429 {
             let mut text = Text::<MAX_NUMBERS>::new();
-            put("retry-after", text.push_number(seconds.into()).bytes());
+            let seconds = text.push_number(told.retry_after_s.into());
+            put("retry-after", seconds.bytes());
         }
     }
 
@@ -177,7 +218,6 @@ const MAX_NUMBERS: usize = 42;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Budget, Reason};
 
     pub(super) const ORIGIN: &[u8] = b"https://app.example.com";
     const AT: u64 = 1_790_000_000;

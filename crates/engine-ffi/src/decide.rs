@@ -1,0 +1,214 @@
+//! Deciding, alone and many at once. Whatever goes wrong denies.
+
+use std::mem::MaybeUninit;
+use std::net::Ipv4Addr;
+
+use engine::{Decision, Request};
+
+use crate::decision::tk_decision;
+use crate::engine_handle::Instance;
+use crate::guard;
+use crate::handle::{self, tk_engine};
+use crate::ptr::{Caller, Each, Outs};
+use crate::request::tk_request;
+use crate::result::{Refusal, tk_result};
+
+/// Decides about a request at the system's time, and charges the key if it
+/// admits. What was decided lies in `decision`, which is written whatever the
+/// call answers: where it is not TK_OK, with `TK_REASON_UNUSABLE`.
+///
+/// Allocates nothing, takes no lock, and makes no system call but the clock's.
+///
+/// Ownership: both structs are the caller's; nothing is kept. Thread safety:
+/// any number of threads with one engine, each with structs of its own, also
+/// while others change or free the engine. Not to be called from a signal
+/// handler.
+/// Errors, all of which deny: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL,
+/// TK_ERR_MISALIGNED (also of `decision`, which is written all the same),
+/// TK_ERR_STRUCT, TK_ERR_LENGTH; TK_ERR_VALUE for a request without a client
+/// address.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_decide(
+    engine: *const tk_engine,
+    request: *const tk_request,
+    decision: *mut tk_decision,
+) -> tk_result {
+    // SAFETY: promised by this function's own caller.
+    let caller = unsafe { Caller::trusted() };
+    lone(caller, engine, request, decision, |instance, request| {
+        instance.engine.decide_timed(request)
+    })
+}
+
+/// As `tk_decide`, at a time in unix seconds, which may lie before that of an
+/// earlier call.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_decide_at(
+    engine: *const tk_engine,
+    request: *const tk_request,
+    unix_s: u64,
+    decision: *mut tk_decision,
+) -> tk_result {
+    // SAFETY: promised by this function's own caller.
+    let caller = unsafe { Caller::trusted() };
+    lone(caller, engine, request, decision, |instance, request| {
+        (instance.engine.decide_at(request, unix_s), unix_s)
+    })
+}
+
+/// One decision, or one that denies.
+#[inline(always)]
+fn lone(
+    caller: Caller<'_>,
+    engine: *const tk_engine,
+    request: *const tk_request,
+    decision: *mut tk_decision,
+    decide: impl FnOnce(&Instance, &Request<'_>) -> (Decision, u64),
+) -> tk_result {
+    let result = guard::call(|| {
+        handle::with(engine, |instance| {
+            let asked = || {
+                let out = caller.out(decision, "decision")?;
+                let mut place = MaybeUninit::uninit();
+                let request = caller.described(request, &mut place, "tk_request")?;
+                Ok((out, request.asked(caller)?))
+            };
+            match asked() {
+                Ok((out, request)) => {
+                    let (decided, unix_s) = decide(instance, &request);
+                    out.write(tk_decision::of(&decided, request.shown_key(), unix_s));
+                    instance.counts.add(decided.reason() as u8);
+                    Ok(())
+                }
+                Err(refusal) => {
+                    instance.counts.add(0);
+                    Err(refusal)
+                }
+            }
+        })
+    });
+    if result != tk_result::TK_OK {
+        caller.write(decision, &tk_decision::UNUSABLE);
+    }
+    result
+}
+
+/// Decides about `count` requests of one moment, the system's time, and writes
+/// as many decisions. Gives what as many calls of `tk_decide` in this order
+/// would, in less time: keys are hashed side by side, and memory is asked for
+/// early; 64 at a time are as good as more.
+///
+/// If any request of the array is wrong, none is decided about or charged: all
+/// decisions hold `TK_REASON_UNUSABLE`.
+///
+/// Ownership, thread safety, errors: as `tk_decide`; TK_ERR_STRUCT also where
+/// the requests say different sizes, TK_ERR_LENGTH also for a count that no
+/// memory holds, with which nothing is written. A count of 0 does nothing.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_decide_batch(
+    engine: *const tk_engine,
+    requests: *const tk_request,
+    count: usize,
+    decisions: *mut tk_decision,
+) -> tk_result {
+    // SAFETY: promised by this function's own caller.
+    let caller = unsafe { Caller::trusted() };
+    batch(caller, engine, requests, count, decisions, |instance| {
+        instance.engine.clock().now()
+    })
+}
+
+/// As `tk_decide_batch`, at a time in unix seconds.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_decide_batch_at(
+    engine: *const tk_engine,
+    requests: *const tk_request,
+    count: usize,
+    unix_s: u64,
+    decisions: *mut tk_decision,
+) -> tk_result {
+    // SAFETY: promised by this function's own caller.
+    let caller = unsafe { Caller::trusted() };
+    batch(caller, engine, requests, count, decisions, |_| unix_s)
+}
+
+/// Requests that are described to the engine at a time.
+const CHUNK: usize = 64;
+
+fn batch(
+    caller: Caller<'_>,
+    engine: *const tk_engine,
+    requests: *const tk_request,
+    count: usize,
+    decisions: *mut tk_decision,
+    unix_s: impl FnOnce(&Instance) -> u64,
+) -> tk_result {
+    let result = guard::call(|| {
+        handle::with(engine, |instance| {
+            let asked = || {
+                let outs = caller.outs(decisions, count, "decisions")?;
+                let requests = caller.each(requests, count, "tk_request")?;
+                for request in requests.clone() {
+                    request?.asked(caller)?;
+                }
+                Ok((outs, requests))
+            };
+            match asked() {
+                Ok((outs, requests)) => {
+                    decide_all(caller, instance, requests, unix_s(instance), outs)
+                }
+                Err(refusal) => {
+                    instance.counts.add(0);
+                    Err(refusal)
+                }
+            }
+        })
+    });
+    if result != tk_result::TK_OK {
+        caller.write_all(decisions, count, &tk_decision::UNUSABLE);
+    }
+    result
+}
+
+fn decide_all<'a>(
+    caller: Caller<'a>,
+    instance: &Instance,
+    mut requests: Each<'a, tk_request>,
+    unix_s: u64,
+    mut outs: Outs<'_, tk_decision>,
+) -> Result<(), Refusal> {
+    let mut asked = [Request::new(Ipv4Addr::UNSPECIFIED); CHUNK];
+    let mut decided = [Decision::default(); CHUNK];
+    let mut done = 0;
+    while requests.len() > 0 {
+        let chunk = requests.len().min(CHUNK);
+        for (place, request) in asked[..chunk].iter_mut().zip(&mut requests) {
+            *place = request?.asked(caller)?;
+        }
+        let (asked, decided) = (&asked[..chunk], &mut decided[..chunk]);
+        instance.engine.decide_batch_at(asked, decided, unix_s);
+        for (request, decision) in asked.iter().zip(&*decided) {
+            let told = tk_decision::of(decision, request.shown_key(), unix_s);
+            outs.write(done, &told);
+            instance.counts.add(told.reason);
+            done += 1;
+        }
+    }
+    Ok(())
+}

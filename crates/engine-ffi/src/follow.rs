@@ -1,0 +1,208 @@
+//! An engine kept in step with a store of tokenkit, by a thread of the library.
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::Engine;
+use store::{FollowError, Follower, Following, Health, StoreError};
+
+use crate::answer::{Page, tk_str};
+use crate::bytes::tk_bytes;
+use crate::guard;
+use crate::handle::{self, tk_engine};
+use crate::process::Origin;
+use crate::ptr::Caller;
+use crate::result::tk_result::{
+    TK_ERR_DUPLICATE, TK_ERR_FORKED, TK_ERR_FULL, TK_ERR_NULL, TK_ERR_STORE, TK_ERR_SYSTEM,
+};
+use crate::result::{Refusal, chain, tk_result};
+use crate::signals::without_signals;
+
+/// The store that an engine follows, if it follows one.
+#[derive(Default)]
+pub(crate) struct Followed(Mutex<Option<Thread>>);
+
+/// A following under way, counted while it is.
+struct Thread {
+    following: Following,
+    _count: Count,
+}
+
+/// Followings under way in the process that is [`OWNER`].
+static UNDER_WAY: AtomicU64 = AtomicU64::new(0);
+/// The number of the process that follows.
+static OWNER: AtomicU64 = AtomicU64::new(0);
+
+/// One of those under way.
+struct Count;
+
+impl Count {
+    /// Refuses where a parent of this process follows a store: SQLite believes
+    /// that what the parent has open and locked were open and locked here, and
+    /// would read without a lock.
+    fn begin() -> Result<Self, Refusal> {
+        let here = Origin::here().number();
+        // Relaxed, here and below: what matters is what a parent left when it
+        // called `fork`, which the copy of its memory orders. Within one process
+        // all threads write the same owner.
+        if UNDER_WAY.load(Ordering::Relaxed) > 0 && OWNER.load(Ordering::Relaxed) != here {
+            return Err(Refusal::of(
+                TK_ERR_FORKED,
+                "the process that forked this one follows a store, and SQLite cannot be used on \
+                 both sides of a fork: follow in the children alone",
+            ));
+        }
+        OWNER.store(here, Ordering::Relaxed);
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        Ok(Self)
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Followed {
+    fn begin(&self, path: &Path, engine: &Arc<Engine>) -> Result<(), Refusal> {
+        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_some() {
+            return Err(Refusal::of(
+                TK_ERR_DUPLICATE,
+                "the engine follows a store already",
+            ));
+        }
+        let count = Count::begin()?;
+        let stored = |error: StoreError| Refusal::told(TK_ERR_STORE, chain(&error));
+        let mut follower = Follower::open(path, engine.secret()).map_err(stored)?;
+        follower.load(engine).map_err(|error| {
+            let result = match error {
+                FollowError::Engine(_) => TK_ERR_FULL,
+                _ => TK_ERR_STORE,
+            };
+            Refusal::told(result, chain(&error))
+        })?;
+        // What happens is told when it is asked for: C has no place for it to
+        // be told on another thread.
+        let following = without_signals(|| Following::start(follower, Arc::clone(engine), |_| {}))
+            .map_err(|error| {
+                Refusal::told(
+                    TK_ERR_SYSTEM,
+                    format!("cannot start the thread that follows the store: {error}"),
+                )
+            })?;
+        *thread = Some(Thread {
+            following,
+            _count: count,
+        });
+        Ok(())
+    }
+
+    /// How it goes; `None` where no store is followed.
+    pub(crate) fn health(&self) -> Option<Arc<Health>> {
+        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        thread
+            .as_ref()
+            .map(|thread| Arc::clone(thread.following.health()))
+    }
+}
+
+/// Follows a store of tokenkit, such as `tokenkit key` and `tokenkit serve`
+/// keep: brings all its keys and sessions into the engine, then starts a thread
+/// that brings every change within 100 ms of its commit. The store must have
+/// been made under the engine's secret. `path` is the file, in UTF-8.
+///
+/// This returns when all is loaded: for a million keys, after some seconds. The
+/// thread ends with the engine; it blocks all signals, and calls
+/// `tk_engine_tidy` of itself. While the store cannot be read, or its file was
+/// deleted or replaced, what is known stays in force and it is tried again:
+/// `tk_metrics` and `tk_engine_trouble` tell.
+///
+/// A process that forks follows in its children alone: where a parent follows,
+/// this is refused with TK_ERR_FORKED.
+///
+/// Ownership: `path` is not kept. Thread safety: any thread, also while others
+/// decide.
+/// Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
+/// TK_ERR_UTF8; TK_ERR_STORE where there is no store, it cannot be read, or it
+/// was made under another secret; TK_ERR_FULL where it holds more keys than
+/// `max_keys`; TK_ERR_DUPLICATE where the engine follows a store already;
+/// TK_ERR_SYSTEM where there is no thread. After those that come while it is
+/// loaded the engine may hold a part of it.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_engine_follow(engine: *mut tk_engine, path: tk_bytes) -> tk_result {
+    guard::call(|| {
+        // SAFETY: promised by this function's own caller.
+        let caller = unsafe { Caller::trusted() };
+        let path = caller
+            .text(path, "path")?
+            .ok_or(Refusal::of(TK_ERR_NULL, "path is NULL"))?;
+        handle::with(engine, |instance| {
+            instance.followed.begin(Path::new(path), &instance.engine)
+        })
+    })
+}
+
+/// Writes to `trouble` what is wrong with what an engine stands on, for a log:
+/// that its store cannot be followed at present, or that its ledger file was
+/// damaged. Empty while all is well. The text lies in `space`; a longer one is
+/// cut to it.
+///
+/// Ownership: `space` is the caller's, `TK_SPACE` bytes are plenty. Thread
+/// safety: any thread, also while others decide.
+/// Errors, with each of which `trouble` stays as it was: TK_ERR_ENGINE,
+/// TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_MISALIGNED, TK_ERR_LENGTH; TK_ERR_SPACE
+/// where there is none at all.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_engine_trouble(
+    engine: *const tk_engine,
+    space: *mut c_char,
+    space_len: usize,
+    trouble: *mut tk_str,
+) -> tk_result {
+    guard::call(|| {
+        // SAFETY: promised by this function's own caller.
+        let caller = unsafe { Caller::trusted() };
+        let out = caller.out(trouble, "trouble")?;
+        let space = caller.space(space.cast(), space_len, "space")?;
+        let text = handle::with(engine, |instance| {
+            let ledger = instance
+                .engine
+                .ledger_fault()
+                .map(|fault| fault.to_string());
+            let store = instance.followed.health().and_then(|health| {
+                let ended = || {
+                    (!health.follows()).then(|| {
+                        "the thread that follows the store has failed: no change arrives any \
+                         more; free the engine and make another"
+                            .into()
+                    })
+                };
+                health.trouble().or_else(ended)
+            });
+            Ok([ledger, store]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; "))
+        })?;
+        let room = space_len.saturating_sub(1);
+        let cut = text.floor_char_boundary(room);
+        let mut page = Page::new(0, space);
+        let told = page.keep(text[..cut].replace('\0', "?").as_bytes());
+        page.done()?;
+        out.write(told);
+        Ok(())
+    })
+}

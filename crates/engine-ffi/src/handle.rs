@@ -1,0 +1,199 @@
+//! Engines by the names that C holds of them.
+//!
+//! What C takes for a pointer is a number: a mark, the place of the engine in
+//! one table, and how many engines had the place before. It is never followed,
+//! only compared. So a handle that was freed, made up or copied from garbage
+//! finds nothing, and one engine may be freed while other threads decide with
+//! it: each decision holds on to what it found (an `arc-swap` load, no lock),
+//! and [`free`] waits until the last of them is through.
+//!
+//! The table takes no lock, for a child of `fork` goes on with whatever state
+//! its parent's threads left it in. A place that was being filled or freed at
+//! that moment is lost to the child.
+
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use crate::engine_handle::Instance;
+use crate::process::Origin;
+use crate::result::Refusal;
+use crate::result::tk_result::{TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_FULL};
+
+/// An engine: keys, sessions and counters, and what decides by them.
+///
+/// A handle is a name, not an address: it is never followed, only looked up,
+/// in the time of a few instructions. So a handle that is NULL, was freed, or
+/// never was one is found out by every function and denies, from any thread,
+/// at any time; freed handles do not come back. At most 256 engines live at
+/// one time.
+///
+/// After `fork` the handles of the parent are of no use in the child: they
+/// deny with `TK_REASON_UNUSABLE` and `TK_ERR_FORKED`, for the counters that
+/// they would charge are copies which nobody else sees. The child makes an
+/// engine of its own; the parent's goes on undisturbed. Counts that are one
+/// across processes lie in a ledger file.
+pub struct tk_engine(());
+
+/// What a handle leads to.
+struct Found {
+    handle: u64,
+    /// Where it was made.
+    origin: Origin,
+    instance: Instance,
+}
+
+/// A place for an engine.
+struct Place {
+    /// Whether it is given out.
+    taken: AtomicBool,
+    /// Engines that had it before.
+    uses: AtomicU64,
+    found: ArcSwapOption<Found>,
+}
+
+/// As many places as fit in a byte.
+const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 8;
+/// Bits that count a place's uses.
+const USE_BITS: u32 = 40;
+/// Above them: no address of a program looks so on 64-bit machines, whose
+/// upper bits are all alike.
+const MARK: u64 = 0x746b << (PLACE_BITS + USE_BITS);
+
+static TABLE: [Place; PLACES] = [const {
+    Place {
+        taken: AtomicBool::new(false),
+        uses: AtomicU64::new(0),
+        found: ArcSwapOption::const_empty(),
+    }
+}; PLACES];
+
+/// The place that a handle names; of one that is none, some place.
+#[inline]
+fn place(handle: u64) -> &'static Place {
+    &TABLE[handle as usize % PLACES]
+}
+
+#[inline]
+fn number(engine: *const tk_engine) -> u64 {
+    engine.addr() as u64
+}
+
+/// Gives an engine a handle.
+pub(crate) fn give(instance: Instance) -> Result<*mut tk_engine, Refusal> {
+    // Acquire: pairs with the release in `free`; its place is empty for us.
+    let taken = |place: &&Place| {
+        place
+            .taken
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    };
+    let Some((index, place)) = TABLE.iter().enumerate().find(|(_, place)| taken(place)) else {
+        return Err(Refusal::told(
+            TK_ERR_FULL,
+            format!("{PLACES} engines live: free one that is not needed"),
+        ));
+    };
+    // Relaxed: only whoever has taken the place counts, and taking it has
+    // ordered that.
+    let uses = place.uses.fetch_add(1, Ordering::Relaxed) + 1;
+    let uses = (uses & ((1 << USE_BITS) - 1)) << PLACE_BITS;
+    let handle = MARK | uses | index as u64;
+    place.found.store(Some(Arc::new(Found {
+        handle,
+        origin: Origin::here(),
+        instance,
+    })));
+    Ok(ptr::without_provenance_mut(handle as usize))
+}
+
+/// Does something with the engine of a handle, which lives at least as long.
+#[inline]
+pub(crate) fn with<T>(
+    engine: *const tk_engine,
+    then: impl FnOnce(&Instance) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let handle = number(engine);
+    let found = place(handle).found.load();
+    match found.as_deref() {
+        Some(found) if found.handle == handle && found.origin.is_here() => then(&found.instance),
+        Some(found) if found.handle == handle => Err(FORKED),
+        _ => Err(unknown(engine)),
+    }
+}
+
+/// Frees the engine of a handle once no other thread is within a call that
+/// found it; from the start of this call on, none finds it any more.
+///
+/// In a child of `fork` the engine is the parent's: only the handle ends.
+pub(crate) fn free(engine: *const tk_engine) -> Result<(), Refusal> {
+    let handle = number(engine);
+    let place = place(handle);
+    let found = place.found.load();
+    if found.as_ref().is_none_or(|found| found.handle != handle) {
+        return Err(unknown(engine));
+    }
+    // Of several threads that free one handle, one takes it out.
+    let before = place.found.compare_and_swap(&found, None);
+    let mine = match (&*before, &*found) {
+        (Some(before), Some(found)) => Arc::ptr_eq(before, found),
+        _ => false,
+    };
+    drop(found);
+    let Some(mut found) = Guard::into_inner(before).filter(|_| mine) else {
+        return Err(unknown(engine));
+    };
+    if found.origin.is_here() {
+        let mut waited = 0;
+        loop {
+            match Arc::try_unwrap(found) {
+                Ok(last) => break drop(last),
+                Err(still) => found = still,
+            }
+            pause(&mut waited);
+        }
+    } else {
+        // Its threads are not in this process and its locks may be held by
+        // them: it is left alone. Its memory is shared with the parent until
+        // either writes to it.
+        std::mem::forget(found);
+    }
+    // Release: see `give`.
+    place.taken.store(false, Ordering::Release);
+    Ok(())
+}
+
+/// Waits a little: a decision takes less than a microsecond, unless its thread
+/// was put aside in the middle.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a decision pays for nothing that would tell of its end"
+)]
+fn pause(waited: &mut u32) {
+    match *waited {
+        0..100 => thread::yield_now(),
+        _ => thread::sleep(Duration::from_micros(100)),
+    }
+    *waited = waited.saturating_add(1);
+}
+
+const FORKED: Refusal = Refusal::of(
+    TK_ERR_FORKED,
+    "the engine was made before fork, and its counters are the parent's: make an engine in \
+     this process, after fork",
+);
+
+#[cold]
+fn unknown(engine: *const tk_engine) -> Refusal {
+    let text = if engine.is_null() {
+        "the engine is NULL: make one with tk_engine_new, and look at what it answers"
+    } else {
+        "the engine was freed, or never was one"
+    };
+    Refusal::of(TK_ERR_ENGINE, text)
+}
