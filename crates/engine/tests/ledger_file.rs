@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{
     BuildError, Clock, Engine, FailureConfig, Hour, KeyId, KeyPolicy, KeyRecord, LedgerError,
@@ -147,6 +148,9 @@ fn a_restart_goes_on_with_what_was_used() {
     assert_eq!(guess(&engine, [192, 0, 2, 1], 1), Reason::IpBlocked);
 }
 
+/// A key that is charged while others come.
+const CHARGED: u64 = 5_000_000;
+
 #[test]
 fn keys_that_outgrow_the_file_find_what_they_used() {
     let folder = folder();
@@ -156,9 +160,23 @@ fn keys_that_outgrow_the_file_find_what_they_used() {
     let count = 120_000_u64;
     let steps = count / 4000;
     let records = |range: std::ops::Range<u64>| range.map(record_fast).collect();
-    // Both at once, from both ends, so that they meet.
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
+    for engine in [&a, &b] {
+        engine.put_keys(vec![record(CHARGED, None)]).unwrap();
+    }
+    // Both at once, from both ends, so that they meet; and both decide.
+    let grown = AtomicBool::new(false);
+    let charge = |engine: &Engine| {
+        let mut admitted = 0;
+        while !grown.load(Ordering::Relaxed) {
+            assert_eq!(ask(engine, CHARGED), Reason::Allowed);
+            admitted += 1;
+        }
+        admitted
+    };
+    let admitted: u64 = std::thread::scope(|scope| {
+        let charge = &charge;
+        let charging = [&a, &b].map(|engine| scope.spawn(move || charge(engine)));
+        let puts = scope.spawn(|| {
             for step in 0..steps {
                 a.put_keys(records(step * 4000..(step + 1) * 4000)).unwrap();
             }
@@ -166,12 +184,21 @@ fn keys_that_outgrow_the_file_find_what_they_used() {
         for step in (0..steps).rev() {
             b.put_keys(records(step * 4000..(step + 1) * 4000)).unwrap();
         }
+        puts.join().unwrap();
+        grown.store(true, Ordering::Relaxed);
+        charging.map(|thread| thread.join().unwrap()).iter().sum()
     });
+    assert!(admitted > 1000, "{admitted}");
+    let used = b.used(key(CHARGED).id(), Hour::of(NOW));
+    assert_eq!(used, Some(admitted), "no unit was lost");
     assert!(fs::metadata(&path).unwrap().len() > before);
     let view = LedgerView::open(&path).unwrap();
     let report = view.report(NOW);
     assert_eq!(report.damage, Vec::<String>::new());
-    assert_eq!((report.keys, report.resting, report.gone), (count, 0, 0));
+    assert_eq!(
+        (report.keys, report.resting, report.gone),
+        (count + 1, 0, 0)
+    );
     // One line each and half a node; of those that lost a race a few are left.
     assert!(report.lines >= count * 3 / 2 && report.lines < count * 3 / 2 + 1000);
     for n in (0..count).step_by(997) {
