@@ -425,6 +425,10 @@ impl<'a, A: Area> Directory<'a, A> {
         head: Branch<'a>,
         show: &mut impl FnMut(u32, Node<'a>) -> Result<bool, LedgerFault>,
     ) -> Result<(), LedgerFault> {
+        // Most heads lead nowhere in a ledger of few keys: nothing is allocated.
+        if head.load() == NOWHERE {
+            return Ok(());
+        }
         let mut ahead = vec![head];
         // More than so many it cannot be, in a trie.
         let mut left = self.control.taken().load(Ordering::Relaxed);
