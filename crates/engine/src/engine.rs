@@ -264,8 +264,11 @@ impl Engine {
     }
 
     /// What is wrong with the ledger's file by now: `None` while it is whole, or
-    /// where the counters are in memory. One system call; to be asked now and
-    /// then, from a thread that serves no requests.
+    /// where the counters are in memory. One system call.
+    ///
+    /// To be asked each second, from a thread that serves no requests: a file
+    /// that was cut short in the midst of a page of counts is only found so,
+    /// and those refused that are behind the cut.
     #[must_use]
     pub fn ledger_fault(&self) -> Option<LedgerFault> {
         self.ledger.fault()

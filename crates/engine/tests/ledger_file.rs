@@ -474,6 +474,25 @@ fn fastrand_like(seed: u64) -> impl FnMut() -> u64 {
 }
 
 #[test]
+fn a_file_cut_within_a_page_refuses_what_lay_behind_the_cut() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    put(&engine, 1, 1);
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    // The last line that is not empty is that of the key's hours.
+    let bytes = fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len((last & !63) as u64).unwrap();
+    // The rest of the page has become zeroes, and nobody is told until asked.
+    for _ in 0..2 {
+        assert_eq!(engine.ledger_fault(), Some(LedgerFault::CutShort));
+        assert_eq!(ask(&engine, 1), Reason::HourlyLimit);
+    }
+}
+
+#[test]
 fn a_file_cut_short_refuses_limited_keys() {
     let folder = folder();
     let path = folder.path().join("ledger");

@@ -26,7 +26,7 @@ use crate::health::Health;
 const POLL: Duration = Duration::from_millis(20);
 /// The same, while that fails.
 const RETRY: Duration = Duration::from_millis(50);
-/// How often what has run out is thrown away.
+/// How often the engine is tidied up.
 const TIDY: Duration = Duration::from_secs(1);
 /// How often an error that stays the same is told again.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -50,8 +50,9 @@ pub enum FollowEvent<'a> {
 /// A thread that takes every change of a store into an engine, at work. It ends
 /// when this is dropped, which waits for it: some milliseconds.
 ///
-/// It throws away, once a second, what has run out in the engine
-/// ([`Engine::purge_sessions`], [`Engine::reclaim`]).
+/// Once a second it throws away what has run out in the engine
+/// ([`Engine::purge_sessions`], [`Engine::reclaim`]), and looks after its
+/// ledger ([`Engine::ledger_fault`]).
 ///
 /// Neither it nor the [`Follower`] lives through a `fork`: open and start both
 /// in the process that decides. The thread has the signal mask of whoever
@@ -188,6 +189,9 @@ fn follow(
             tidied = Instant::now();
             engine.purge_sessions(engine.clock().now());
             engine.reclaim();
+            // What it says is asked for by whoever tells people; here it is for
+            // what it does.
+            let _ = engine.ledger_fault();
         }
     }
 }

@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 
@@ -39,6 +40,8 @@ pub(super) struct LedgerFile {
     guard: Guard,
     reserved: Reserved,
     file: File,
+    /// Where the file was found to end when it was found cut short.
+    ends_at: AtomicU64,
 }
 
 /// Whether others may have the file open beside us.
@@ -88,6 +91,7 @@ impl LedgerFile {
             guard,
             reserved,
             file,
+            ends_at: AtomicU64::new(u64::MAX),
         };
         opened.map_all().map_err(io("map"))?;
         Ok((opened, header))
@@ -172,7 +176,7 @@ impl LedgerFile {
         lines: u64,
         room: &AtomicU64,
     ) -> Result<(), LedgerFault> {
-        let before = room.load(std::sync::atomic::Ordering::Acquire);
+        let before = room.load(Ordering::Acquire);
         if before > lines {
             return Ok(());
         }
@@ -194,15 +198,26 @@ impl LedgerFile {
             reserve(&self.file, has, wanted - has).map_err(|cause| no_room(&cause))?;
         }
         // Release: who sees the room finds the file as long.
-        room.fetch_max(after, std::sync::atomic::Ordering::Release);
+        room.fetch_max(after, Ordering::Release);
         Ok(())
     }
 
     /// What is wrong with the file by now. One system call.
     pub(super) fn fault(&self) -> Option<LedgerFault> {
-        let mapped = self.reserved.mapped() as u64;
-        let is_short = || self.file.metadata().is_ok_and(|now| now.len() < mapped);
-        (self.guard.has_lost() || is_short()).then_some(LedgerFault::CutShort)
+        // First: a file grows before more of it is mapped.
+        let mapped = self.reserved.mapped();
+        let bytes = self.file.metadata().map_or(usize::MAX, |now| {
+            usize::try_from(now.len()).unwrap_or(usize::MAX)
+        });
+        let is_short = bytes < mapped;
+        // Relaxed: one of those who ask at once does what is to be done.
+        if is_short && self.ends_at.swap(bytes as u64, Ordering::Relaxed) != bytes as u64 {
+            // Of the page that the file now ends in the rest has become zeroes,
+            // without a signal: full budgets. Those behind it signal when touched.
+            self.guard
+                .give_up(self.reserved.start().addr().get() + bytes);
+        }
+        (is_short || self.guard.has_lost()).then_some(LedgerFault::CutShort)
     }
 
     /// How long the file is.

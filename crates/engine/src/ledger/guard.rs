@@ -66,6 +66,16 @@ impl Guard {
         Ok(Self(guarded))
     }
 
+    /// Gives up the page that an address of the memory lies in, as if it had
+    /// been lost.
+    pub(super) fn give_up(&self, at: usize) {
+        // Relaxed: ours from the start.
+        let start = self.0.start.load(Ordering::Relaxed);
+        if (start..self.0.end.load(Ordering::Relaxed)).contains(&at) {
+            lose(self.0, at);
+        }
+    }
+
     /// Whether a page was lost.
     pub(super) fn has_lost(&self) -> bool {
         // Relaxed: the page itself says so to whoever reads it.
@@ -116,12 +126,8 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         // SAFETY: a fault has an address.
         let at = unsafe { told.si_addr() } as usize;
         if let Some(guarded) = guarded(at)
-            && replace_page(at)
+            && lose(guarded, at)
         {
-            // Relaxed: a count.
-            if guarded.lost.fetch_add(1, Ordering::Relaxed) == 0 {
-                announce();
-            }
             return;
         }
     }
@@ -136,6 +142,16 @@ fn guarded(at: usize) -> Option<&'static Guarded> {
         // Relaxed: written before the start.
         start != 0 && start <= at && at < guarded.end.load(Ordering::Relaxed)
     })
+}
+
+/// Counts a page of a ledger as lost; whether it could be replaced.
+fn lose(guarded: &Guarded, at: usize) -> bool {
+    let replaced = replace_page(at);
+    // Relaxed: a count.
+    if replaced && guarded.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+        announce();
+    }
+    replaced
 }
 
 /// Puts a page of ones in place of the one that an address lies in: whole, so
