@@ -49,6 +49,14 @@ pub enum StoreError {
     Locked(PathBuf),
     /// The disk is full.
     Full(PathBuf),
+    /// The disk did not do what was asked. It may be full as well: where SQLite
+    /// grows a file beside the store, it does not say.
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        what: String,
+    },
     /// The file that was opened was deleted, or another put in its place.
     Replaced(PathBuf),
     /// Filled under another server secret than the one given.
@@ -90,6 +98,10 @@ impl StoreError {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly(path),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(path),
             Some(ErrorCode::DiskFull) => Self::Full(path),
+            Some(ErrorCode::SystemIoFailure) => Self::Disk {
+                path,
+                what: cause.to_string(),
+            },
             _ => match cause {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..)
@@ -157,6 +169,12 @@ impl fmt::Display for StoreError {
             Self::Full(path) => write!(
                 f,
                 "the disk that holds {} is full: make room",
+                path.display()
+            ),
+            Self::Disk { path, what } => write!(
+                f,
+                "the disk that holds {} fails or is full ({what}): make room, or see what the \
+                 system logs of it",
                 path.display()
             ),
             Self::Replaced(path) => write!(

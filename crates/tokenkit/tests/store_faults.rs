@@ -1,0 +1,210 @@
+//! A disk that fails or is full, at each write to the data folder in turn: what
+//! was acknowledged is there, what was there before stays, nothing is half
+//! there, and the operator is told in one line.
+//!
+//! The writes fail by way of a small library in C, which is loaded before the C
+//! library. Whatever builds this program has a C compiler.
+#![cfg(target_os = "linux")]
+
+mod cli_support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cli_support::{Place, Ran, json};
+use engine::SecretKey;
+use tempfile::TempDir;
+
+/// More calls than any command here makes.
+const MOST_CALLS: u32 = 200;
+/// How a call fails, and what the operator is told of it, if anything.
+const HOW: [(&str, &str); 3] = [
+    ("once", "fails or is full|Input/output error"),
+    ("full", "is full|No space left"),
+    ("half", "is full|No space left"),
+];
+
+/// The library, built.
+struct FailingCalls {
+    folder: TempDir,
+}
+
+impl FailingCalls {
+    fn build() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_faults/failing_calls.c");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(folder.path().join("failing_calls.so"))
+            .arg(source)
+            .arg("-ldl")
+            .status()
+            .expect("a C compiler (cc), as the key store needs one to be built");
+        assert!(built.success());
+        Self { folder }
+    }
+
+    /// Runs a command in a place where a call fails; and whether it came to it.
+    fn run(&self, place: &Place, (how, at): (&str, u32), arguments: &[&str]) -> (Ran, bool) {
+        let mark = self.folder.path().join("mark");
+        let _ = std::fs::remove_file(&mark);
+        let output = place
+            .command(arguments)
+            .env("LD_PRELOAD", self.folder.path().join("failing_calls.so"))
+            .env("FAIL_AT", at.to_string())
+            .env("FAIL_HOW", how)
+            .env("FAIL_MARK", &mark)
+            .output()
+            .unwrap();
+        (output.into(), mark.exists())
+    }
+}
+
+/// Runs a command, each time in a new copy of a folder, in which another call
+/// fails; `check` looks at what is there afterwards.
+fn at_each_call(from: Option<&Place>, arguments: &[&str], check: impl Fn(&Place, &Ran, &str)) {
+    let failing = FailingCalls::build();
+    for (how, told) in HOW {
+        let mut refused = 0;
+        for at in 1.. {
+            assert!(at < MOST_CALLS, "the calls never end");
+            let place = in_memory();
+            if let Some(from) = from {
+                copy(&from.path("tokenkit-data"), &place.path("tokenkit-data"));
+            }
+            let (ran, failed) = failing.run(&place, (how, at), arguments);
+            let what = format!("call {at} fails ({how}): {ran:?}");
+            match ran.code {
+                Some(0) => assert_eq!(ran.err, "", "{what}"),
+                Some(2) => {
+                    refused += 1;
+                    let line = ran.err.strip_suffix('\n').expect(&what);
+                    assert!(!line.contains('\n') && ran.out.is_empty(), "{what}");
+                    assert!(told.split('|').any(|told| line.contains(told)), "{what}");
+                }
+                _ => panic!("{what}"),
+            }
+            check(&place, &ran, &what);
+            if !failed {
+                assert_eq!(ran.code, Some(0), "{what}");
+                break;
+            }
+        }
+        assert!(refused > 0, "no call failed the command ({how})");
+    }
+}
+
+/// A place where nothing waits for a disk, if there is one: the calls are the
+/// same.
+fn in_memory() -> Place {
+    let folder = tempfile::tempdir_in("/dev/shm");
+    folder.map_or_else(|_| Place::new(), |folder| Place { folder })
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// The keys of a place: id and state.
+fn keys(place: &Place) -> Vec<(String, String)> {
+    let keys = json(&place.ok(&["key", "list", "--json"]));
+    let text = |key: &serde_json::Value, name: &str| key[name].as_str().unwrap().to_owned();
+    let keys = keys.as_array().unwrap().iter();
+    keys.map(|key| (text(key, "id"), text(key, "state")))
+        .collect()
+}
+
+#[test]
+fn a_key_that_was_shown_is_there() {
+    let before = Place::new();
+    let (first, _) = before.key();
+    let create = ["key", "create", "--project", "p2", "--limit", "5", "--json"];
+    at_each_call(Some(&before), &create, |place, ran, what| {
+        let keys = keys(place);
+        assert_eq!(keys[0], (first.clone(), "active".into()), "{what}");
+        if ran.code == Some(0) {
+            let id = json(&ran.out)["id"].as_str().unwrap().to_owned();
+            assert_eq!(keys[1..], [(id.clone(), "active".into())], "{what}");
+            assert_eq!(place.show(&id)["hourly_limit"], 5, "{what}");
+        } else {
+            assert!(keys.len() <= 2, "{what}");
+        }
+        // And the store goes on.
+        place.key();
+    });
+}
+
+#[test]
+fn a_revocation_that_was_acknowledged_holds() {
+    let before = Place::new();
+    let (first, _) = before.key();
+    let (second, _) = before.key();
+    at_each_call(
+        Some(&before),
+        &["key", "revoke", &first, &second],
+        |place, ran, what| {
+            let states: Vec<String> = keys(place).into_iter().map(|(_, state)| state).collect();
+            // Both or none.
+            assert_eq!(states[0], states[1], "{what}");
+            if ran.code == Some(0) {
+                assert_eq!(states, ["revoked", "revoked"], "{what}");
+            }
+            place.ok(&["key", "revoke", &first, &second]);
+        },
+    );
+}
+
+#[test]
+fn a_first_start_that_failed_leaves_nothing_in_the_way() {
+    at_each_call(
+        None,
+        &["key", "create", "--project", "p1", "--json"],
+        |place, ran, what| {
+            if ran.code == Some(0) {
+                assert_eq!(keys(place).len(), 1, "{what}");
+            }
+            let (id, _) = place.key();
+            assert_eq!(keys(place).last(), Some(&(id, "active".into())), "{what}");
+            let left = leftovers(&place.path("tokenkit-data"));
+            assert!(left.is_empty(), "{what}: {left:?}");
+        },
+    );
+}
+
+#[test]
+fn an_import_is_whole_or_was_not() {
+    let before = Place::new();
+    before.key();
+    let mut rows = String::from("key,project\n");
+    for _ in 0..20 {
+        let key = SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
+        rows.push_str(&format!("{},p2\n", key.expose()));
+    }
+    before.write("keys.csv", rows);
+    let file = before.path("keys.csv");
+    let import = ["key", "import", file.to_str().unwrap()];
+    at_each_call(Some(&before), &import, |place, ran, what| {
+        let keys = keys(place).len();
+        assert!(
+            keys == 21 || (ran.code == Some(2) && keys == 1),
+            "{keys} keys: {what}"
+        );
+    });
+}
+
+/// Files that nobody asked for.
+fn leftovers(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap();
+    files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            !name.starts_with("tokenkit.")
+        })
+        .collect()
+}

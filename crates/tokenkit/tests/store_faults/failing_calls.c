@@ -1,0 +1,100 @@
+/*
+ * Loaded before the C library: of the calls by which files of the data folder
+ * are written or brought to the disk, the one with the number FAIL_AT fails, as
+ * FAIL_HOW says. It then makes the file FAIL_MARK.
+ *
+ *   once    EIO, this one call
+ *   full    ENOSPC, this call and each write after it
+ *   half    half of it is written, and then as above
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static long calls;
+
+enum how { GOES_ON, FAILS, FAILS_HALF };
+
+static enum how outcome(int fd, int writes) {
+    char link[64], path[4096];
+    const char *at = getenv("FAIL_AT"), *how = getenv("FAIL_HOW"), *mark = getenv("FAIL_MARK");
+    ssize_t length;
+    long number;
+
+    if (at == NULL || how == NULL || mark == NULL) {
+        return GOES_ON;
+    }
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof path - 1);
+    if (length < 0) {
+        return GOES_ON;
+    }
+    path[length] = 0;
+    if (strstr(path, "/tokenkit-data/") == NULL) {
+        return GOES_ON;
+    }
+    number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
+    if (number < atol(at) || (number > atol(at) && (!writes || strcmp(how, "once") == 0))) {
+        return GOES_ON;
+    }
+    if (number == atol(at)) {
+        int made = open(mark, O_CREAT | O_WRONLY, 0600);
+        if (made >= 0) {
+            close(made);
+        }
+    }
+    errno = strcmp(how, "once") == 0 ? EIO : ENOSPC;
+    return number == atol(at) && writes && strcmp(how, "half") == 0 ? FAILS_HALF : FAILS;
+}
+
+/* The C library's own. */
+#define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+    enum how how = outcome(fd, 1);
+    if (how == FAILS) {
+        return -1;
+    }
+    return REAL(ssize_t(*)(int, const void *, size_t), "write")(
+        fd, bytes, how == FAILS_HALF ? (count + 1) / 2 : count);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+    enum how how = outcome(fd, 1);
+    if (how == FAILS) {
+        return -1;
+    }
+    return REAL(ssize_t(*)(int, const void *, size_t, off_t), "pwrite")(
+        fd, bytes, how == FAILS_HALF ? (count + 1) / 2 : count, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+    enum how how = outcome(fd, 1);
+    if (how == FAILS) {
+        return -1;
+    }
+    return REAL(ssize_t(*)(int, const void *, size_t, off64_t), "pwrite64")(
+        fd, bytes, how == FAILS_HALF ? (count + 1) / 2 : count, at);
+}
+
+int fsync(int fd) {
+    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int), "fsync")(fd) : -1;
+}
+
+int fdatasync(int fd) {
+    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int), "fdatasync")(fd) : -1;
+}
+
+int ftruncate(int fd, off_t length) {
+    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int, off_t), "ftruncate")(fd, length) : -1;
+}
+
+int ftruncate64(int fd, off64_t length) {
+    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int, off64_t), "ftruncate64")(fd, length) : -1;
+}
