@@ -9,10 +9,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use engine::Reason;
+use engine::{Reason, Verdict};
 use tests::oracle::Oracle;
 use tests::over_http::OverHttp;
-use trace::{EngineSubject, Report, StepKind, Subject, Totals, Trace, replay};
+use trace::{
+    Answer, Applied, Ask, Change, EngineSubject, EngineSubjectError, Key, Report, Session,
+    StepKind, Subject, Totals, Trace, replay,
+};
 
 fn own_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
@@ -77,6 +80,55 @@ fn the_oracle_agrees_with_every_trace() {
 #[test]
 fn the_engine_agrees_with_every_trace() {
     all_agree::<EngineSubject>(nothing_left_out);
+}
+
+/// The engine, explaining each request before it decides about it.
+struct Explaining(EngineSubject);
+
+impl Subject for Explaining {
+    type Error = EngineSubjectError;
+
+    fn build(trace: &Trace) -> Result<Self, Self::Error> {
+        EngineSubject::build(trace).map(Self)
+    }
+
+    fn add_key(&mut self, key: &Key) -> Result<Applied, Self::Error> {
+        self.0.add_key(key)
+    }
+
+    fn add_session(&mut self, session: &Session) -> Result<Applied, Self::Error> {
+        self.0.add_session(session)
+    }
+
+    fn change(&mut self, at: u64, change: &Change) -> Result<Applied, Self::Error> {
+        self.0.change(at, change)
+    }
+
+    fn decide(&mut self, at: u64, ask: &Ask) -> Result<Option<Answer>, Self::Error> {
+        let explained = self.0.engine().explain_at(&EngineSubject::request(ask), at);
+        let decided = self.0.decide(at, ask)?;
+        assert_eq!(decided, Some(Answer::from(explained.decision)));
+        let refused = explained
+            .checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Refused);
+        assert_eq!(
+            refused.count(),
+            usize::from(!explained.decision.is_allowed())
+        );
+        for check in explained.checks {
+            assert_eq!(
+                check.because.is_empty(),
+                check.verdict == Verdict::NotReached
+            );
+        }
+        Ok(decided)
+    }
+}
+
+#[test]
+fn every_step_is_explained_as_it_is_decided() {
+    all_agree::<Explaining>(nothing_left_out);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::time::{Hour, until_next_hour};
 const MAX_TOKEN_LEN: usize = 512;
 
 /// What a bearer token says.
-enum Bearer {
+pub(crate) enum Bearer {
     Absent,
     Invalid,
     User(Name),
@@ -240,7 +240,7 @@ impl Engine {
 
     /// What the request's bearer token says about a key's project.
     #[inline]
-    fn bearer(&self, request: &Request<'_>, record: &Record, unix_s: u64) -> Bearer {
+    pub(crate) fn bearer(&self, request: &Request<'_>, record: &Record, unix_s: u64) -> Bearer {
         match unless_blank(request.bearer) {
             Credential::Absent => Bearer::Absent,
             Credential::One(token) if token.len() <= MAX_TOKEN_LEN => {
@@ -284,10 +284,15 @@ impl Engine {
 
     pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
         self.recent.note(case.place, until);
-        let wait_s = until.saturating_sub(case.unix_s);
+        self.refused_until(case.request, case.unix_s, until)
+    }
+
+    /// The refusal of a blocked address.
+    pub(crate) fn refused_until(&self, request: &Request<'_>, unix_s: u64, until: u64) -> Decision {
+        let wait_s = until.saturating_sub(unix_s);
         Decision {
             retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
-            ..self.keyless(case.request, Reason::IpBlocked)
+            ..self.keyless(request, Reason::IpBlocked)
         }
     }
 
@@ -297,7 +302,7 @@ impl Engine {
         Decision::keyless(reason, self.lists_own(request))
     }
 
-    fn lists_own(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn lists_own(&self, request: &Request<'_>) -> bool {
         request
             .origin
             .is_some_and(|origin| self.origins.lists(origin))
@@ -306,7 +311,7 @@ impl Engine {
 
 /// Why a known key is refused whatever its user and budget are: rows 5 to 7.
 #[inline(always)]
-fn refusal(
+pub(crate) fn refusal(
     request: &Request<'_>,
     unix_s: u64,
     found: Found<'_>,
@@ -338,7 +343,7 @@ fn refusal(
 
 /// A header that holds nothing but blanks is as good as absent.
 #[inline]
-fn unless_blank(header: Credential<'_>) -> Credential<'_> {
+pub(crate) fn unless_blank(header: Credential<'_>) -> Credential<'_> {
     match header {
         Credential::One(value) if is_blank(value) => Credential::Absent,
         other => other,
@@ -347,7 +352,7 @@ fn unless_blank(header: Credential<'_>) -> Credential<'_> {
 
 /// Whether a header's value is empty or nothing but blanks.
 #[inline]
-fn is_blank(value: &[u8]) -> bool {
+pub(crate) fn is_blank(value: &[u8]) -> bool {
     match value {
         [] => true,
         [b' ' | b'\t', ..] => only_blanks(value),

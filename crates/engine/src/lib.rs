@@ -29,6 +29,7 @@ mod builder;
 mod decide;
 mod decision;
 mod engine;
+mod explain;
 mod failures;
 mod hours;
 mod key;
@@ -50,6 +51,7 @@ pub mod wire;
 pub use builder::{BuildError, EngineBuilder, FailureConfig};
 pub use decision::{Budget, Decision, Reason};
 pub use engine::{Engine, EngineStats, MintError};
+pub use explain::{Check, Explanation, Verdict};
 pub use key::{
     ID_LEN, KeyDigest, KeyFormError, KeyId, KeyIdError, MAX_KEY_LEN, MAX_PREFIX_LEN, Prefix,
     PrefixError, Prefixes, SecretKey, ServerSecret, SessionToken, TokenDigest,

@@ -34,6 +34,24 @@ impl EngineSubject {
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
+
+    /// What the engine is asked for a step.
+    #[must_use]
+    pub fn request(ask: &Ask) -> Request<'_> {
+        let mut request = Request::new(ask.ip)
+            .needs_user(ask.needs_user)
+            .cost(ask.cost);
+        if let Some(key) = &ask.api_key {
+            request = request.api_key(key.as_bytes());
+        }
+        if let Some(token) = &ask.bearer {
+            request = request.bearer(token.as_bytes());
+        }
+        if let Some(origin) = &ask.origin {
+            request = request.origin(origin.as_bytes());
+        }
+        request
+    }
 }
 
 impl Subject for EngineSubject {
@@ -93,19 +111,8 @@ impl Subject for EngineSubject {
 
     fn decide(&mut self, at: u64, ask: &Ask) -> Result<Option<Answer>, Self::Error> {
         self.engine.clock().set(at);
-        let mut request = Request::new(ask.ip)
-            .needs_user(ask.needs_user)
-            .cost(ask.cost);
-        if let Some(key) = &ask.api_key {
-            request = request.api_key(key.as_bytes());
-        }
-        if let Some(token) = &ask.bearer {
-            request = request.bearer(token.as_bytes());
-        }
-        if let Some(origin) = &ask.origin {
-            request = request.origin(origin.as_bytes());
-        }
-        Ok(Some(Answer::from(self.engine.decide(&request))))
+        let decision = self.engine.decide(&Self::request(ask));
+        Ok(Some(Answer::from(decision)))
     }
 }
 

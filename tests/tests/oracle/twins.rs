@@ -151,7 +151,10 @@ impl Twins {
 
     fn ask(&mut self, ask: &Ask) -> Result<(), TestCaseError> {
         let expected = self.oracle.decide(self.at, ask).unwrap().unwrap();
+        // Told first: that changes nothing, and comes to the same.
+        let explained = self.door().explain_at(&request(ask), self.at).decision;
         let got = self.door().decide(&request(ask));
+        prop_assert_eq!(explained, got, "explained otherwise than decided");
         self.compare(ask, &expected, got)
     }
 

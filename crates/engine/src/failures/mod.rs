@@ -142,6 +142,13 @@ impl Look<'_> {
     pub(crate) fn blocked_until(self, now: u64) -> Option<u64> {
         self.0?.1.blocked_until(now)
     }
+
+    /// How many failures of the address count at `now`. For people: reads all
+    /// the buckets.
+    pub(crate) fn failures(self, now: u64, window: &Window) -> u64 {
+        self.0
+            .map_or(0, |(way, state)| way.failures(state, now, window))
+    }
 }
 
 impl<'a> Place<'a> {

@@ -224,13 +224,18 @@ impl<'a> Way<'a> {
         if state.is_blocked(now) {
             WORTH_OF_BLOCK + state.until()
         } else {
-            let current = window.current(now);
-            let older = self.older(state, current);
-            // Relaxed: a failure that is counted meanwhile may be missed, here
-            // as in the older buckets.
-            let word = self.bucket(current.at).load(Ordering::Relaxed);
-            older + count(word, self.label(state, current.lap))
+            self.failures(state, now, window)
         }
+    }
+
+    /// The failures that count at `now` in a state.
+    pub(super) fn failures(self, state: State, now: u64, window: &Window) -> u64 {
+        let current = window.current(now);
+        let older = self.older(state, current);
+        // Relaxed: a failure that is counted meanwhile may be missed, here
+        // as in the older buckets.
+        let word = self.bucket(current.at).load(Ordering::Relaxed);
+        older + count(word, self.label(state, current.lap))
     }
 
     /// Ends a block and forgets what was counted; whether there was a block.

@@ -165,7 +165,7 @@ impl Record {
     }
 
     /// The unix second from which on the key is refused; `None` is never.
-    pub(super) fn expires_at(&self) -> Option<u64> {
+    pub(crate) fn expires_at(&self) -> Option<u64> {
         let expiry = self.expiry();
         (expiry != NEVER).then_some(expiry)
     }

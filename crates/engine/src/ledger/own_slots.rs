@@ -62,14 +62,16 @@ impl OwnSlots {
     /// Takes a slot for each of some keys that have none, in their order; or
     /// none at all, where there are not enough. A key gets back the slot that
     /// rests since it had it; another one that has rested, else a fresh one.
-    /// No key stands twice. `keys` is asked only if it matters which they are.
+    /// No key stands twice. `keys` is asked only if it matters which they are;
+    /// `newest` tells the latest hour that a slot's ring holds.
     pub(super) fn take(
         &mut self,
         count: usize,
         keys: impl FnOnce() -> Vec<KeyId>,
         now: Hour,
+        newest: impl Fn(u32) -> Hour,
     ) -> Option<AllTaken> {
-        self.correct(now);
+        self.correct(now, newest);
         let (fresh, known) = if self.of.is_empty() {
             (self.take_fresh(count)?, Vec::new())
         } else {
@@ -97,10 +99,18 @@ impl OwnSlots {
             .collect()
     }
 
-    /// Gives a key's slot back.
-    pub(super) fn give_back(&mut self, key: KeyId, slot: u32, now: Hour) {
-        self.correct(now);
-        self.rest(key, slot, now);
+    /// Gives a key's slot back. It rests from the latest hour that its ring
+    /// holds, if that is still to come.
+    pub(super) fn give_back(
+        &mut self,
+        key: KeyId,
+        slot: u32,
+        now: Hour,
+        newest: impl Fn(u32) -> Hour,
+    ) {
+        let since = now.max(newest(slot));
+        self.correct(now, newest);
+        self.rest(key, slot, since);
     }
 
     /// Whether each of the keys can have a slot.
@@ -153,13 +163,18 @@ impl OwnSlots {
     }
 
     /// Lets what was given back in an hour that has not come yet rest from
-    /// now: the clock was ahead, and might else keep a slot away for years.
-    fn correct(&mut self, now: Hour) {
+    /// now: the clock was ahead, and might else keep a slot away for years. But
+    /// not what was charged in such an hour: the clock may come to it again, and
+    /// its key back, whose budget is then what it was.
+    fn correct(&mut self, now: Hour, newest: impl Fn(u32) -> Hour) {
+        let mut ahead = Vec::new();
         while let Some(last) = self.resting.last_entry()
             && last.key().0 > now
         {
-            let ((_, slot), key) = last.remove_entry();
-            self.rest(key, slot, now);
+            ahead.push(last.remove_entry());
+        }
+        for ((_, slot), key) in ahead {
+            self.rest(key, slot, now.max(newest(slot)));
         }
     }
 
@@ -185,7 +200,9 @@ mod tests {
 
     /// The slot of one key that takes one, and whether it was another's.
     fn take(slots: &mut OwnSlots, number: u64, at: u64) -> Option<(u32, bool)> {
-        let taken = slots.take(1, || vec![key(number)], hour(at))?.next()?;
+        let taken = slots
+            .take(1, || vec![key(number)], hour(at), |_| hour(0))?
+            .next()?;
         Some((taken.slot, taken.anothers))
     }
 
@@ -195,7 +212,7 @@ mod tests {
         assert_eq!(take(&mut slots, 0, 1), Some((0, false)));
         assert_eq!(take(&mut slots, 1, 1), Some((1, false)));
         assert_eq!(take(&mut slots, 2, 1), None);
-        slots.give_back(key(0), 0, hour(1));
+        slots.give_back(key(0), 0, hour(1), |_| hour(0));
         assert_eq!(take(&mut slots, 2, 9), None);
         assert_eq!(take(&mut slots, 2, 10), Some((0, true)));
         assert_eq!(take(&mut slots, 0, 10), None, "it is another's now");
@@ -206,11 +223,33 @@ mod tests {
         let mut slots = OwnSlots::new(2);
         take(&mut slots, 0, 1);
         take(&mut slots, 1, 1);
-        slots.give_back(key(0), 0, hour(500));
-        slots.give_back(key(1), 1, hour(3));
+        slots.give_back(key(0), 0, hour(500), |_| hour(0));
+        slots.give_back(key(1), 1, hour(3), |_| hour(0));
         assert_eq!(take(&mut slots, 2, 11), None);
         assert_eq!(take(&mut slots, 2, 12), Some((0, true)));
         assert_eq!(take(&mut slots, 3, 12), Some((1, true)));
+    }
+
+    /// The clock steps back after a charge, and comes to that hour again.
+    #[test]
+    fn a_slot_rests_until_its_own_ring_has_run_out() {
+        let mut slots = OwnSlots::new(1);
+        take(&mut slots, 0, 20);
+        slots.give_back(key(0), 0, hour(20), |_| hour(20));
+        let take_at = |slots: &mut OwnSlots, number, at| {
+            let taken = slots.take(1, || vec![key(number)], hour(at), |_| hour(20));
+            taken.map(|mut taken| taken.next())
+        };
+        assert!(take_at(&mut slots, 1, 19).is_none());
+        assert!(
+            take_at(&mut slots, 1, 28).is_none(),
+            "hour 20 is in the ring"
+        );
+        assert!(take_at(&mut slots, 1, 29).is_some());
+        // Charged at a stamp that lies ahead of the clock.
+        slots.give_back(key(1), 0, hour(29), |_| hour(31));
+        assert!(take_at(&mut slots, 2, 39).is_none());
+        assert!(take_at(&mut slots, 2, 40).is_some());
     }
 
     /// What is known of a slot that was ever given out.
@@ -296,7 +335,7 @@ mod tests {
                     Op::Clock(to) => now = to,
                     Op::GiveBack(number) => {
                         let Some(slot) = model.holds(number) else { continue };
-                        slots.give_back(key(number), slot, hour(now));
+                        slots.give_back(key(number), slot, hour(now), |_| hour(0));
                         model.clock_says(now);
                         model.slots.insert(slot, Seen::Resting { of: number, since: now });
                     }
@@ -307,7 +346,7 @@ mod tests {
                         let free = model.free(&numbers, now);
                         let room = model.capacity - model.slots.len() + free.len();
                         let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
-                        let taken = slots.take(keys.len(), || keys.clone(), hour(now));
+                        let taken = slots.take(keys.len(), || keys.clone(), hour(now), |_| hour(0));
                         let taken: Option<Vec<_>> = taken.map(Iterator::collect);
                         prop_assert_eq!(taken.is_some(), new.count() <= room);
                         let before = model.slots.clone();

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::own_slots::AllTaken;
 use super::{Ledger, LedgerFault, Slots};
+use crate::hours::Ring;
 use crate::key::KeyId;
 use crate::time::Hour;
 
@@ -74,7 +75,7 @@ impl<'l> SlotsAt<'l> {
         match &ledger.slots {
             Slots::Own(slots) => {
                 let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-                let taken = slots.take(count, keys, self.now);
+                let taken = slots.take(count, keys, self.now, |slot| self.newest(slot));
                 let taken = taken.ok_or(SlotsError::Full)?;
                 Ok(Taken(Source::Own { ledger, taken }))
             }
@@ -96,7 +97,7 @@ impl<'l> SlotsAt<'l> {
         match &self.ledger.slots {
             Slots::Own(slots) => {
                 let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-                slots.give_back(key, slot, self.now);
+                slots.give_back(key, slot, self.now, |slot| self.newest(slot));
             }
             #[cfg(all(target_os = "linux", not(any(loom, miri))))]
             Slots::Shared(shared) => {
@@ -104,5 +105,11 @@ impl<'l> SlotsAt<'l> {
                 let _ = shared.give_back(&self.ledger.region, key, self.now);
             }
         }
+    }
+
+    /// The latest hour that a slot's ring holds.
+    fn newest(self, slot: u32) -> Hour {
+        let ring = self.ledger.ring(slot);
+        ring.map_or(Hour::of(0), Ring::newest)
     }
 }
