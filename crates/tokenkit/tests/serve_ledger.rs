@@ -271,7 +271,7 @@ fn a_ledger_that_is_replaced_is_told_of() {
 
 #[test]
 fn a_ledger_cut_short_under_a_server_denies_and_is_told_of() {
-    let server = Server::start("", "");
+    let server = Server::start("", EXEMPT);
     let made = server.json(&["key", "create", "--project", "p"]);
     let unlimited = made["key"].as_str().unwrap();
     let key = server.key();
