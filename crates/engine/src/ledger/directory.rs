@@ -45,6 +45,9 @@ pub(super) trait Area {
     /// A line; the first is nobody's.
     fn line(&self, at: u32) -> Result<&Line, LedgerFault>;
 
+    /// How many lines are there: more than the number of any that was seen.
+    fn lines(&self) -> usize;
+
     /// Makes room for more lines than `lines`.
     fn grow(&self, lines: u64) -> Result<(), LedgerFault>;
 }
@@ -128,6 +131,7 @@ impl<'a> Branch<'a> {
 
     /// Leads to a node from now on, unless it does so already: to which.
     fn lead(self, node: u32) -> Result<(), u32> {
+        // Acquire: see `load`.
         let mut seen = self.word.load(Ordering::Acquire);
         loop {
             let there = self.half(seen);
@@ -187,7 +191,8 @@ impl<'a> Node<'a> {
 
     /// Replaces what was found; whether that was still there.
     fn replace(self, seen: u64, next: Place) -> bool {
-        // Release publishes a cleared ring. Acquire is left to the next look.
+        // Release publishes a cleared ring. Relaxed where it fails: Acquire is
+        // left to the next look.
         self.place()
             .compare_exchange(seen, next.word(), Ordering::Release, Ordering::Relaxed)
             .is_ok()
@@ -307,6 +312,7 @@ impl<'a, A: Area> Directory<'a, A> {
             let line = u32::try_from(taken).ok();
             let line = line.filter(|line| (1..u32::MAX / NODES_PER_LINE).contains(line));
             let line = line.ok_or(LedgerFault::Damaged)?;
+            // Relaxed: as above; one swap, so one taker.
             let swapped = control.taken().compare_exchange_weak(
                 taken,
                 taken + 1,
@@ -430,16 +436,19 @@ impl<'a, A: Area> Directory<'a, A> {
             return Ok(());
         }
         let mut ahead = vec![head];
-        // More than so many it cannot be, in a trie.
-        let mut left = self.control.taken().load(Ordering::Relaxed);
-        left = left.saturating_mul(u64::from(NODES_PER_LINE));
+        let mut shown = 0;
         while let Some(branch) = ahead.pop() {
             let number = branch.load();
             if number == NOWHERE {
                 continue;
             }
-            left = left.checked_sub(1).ok_or(LedgerFault::Damaged)?;
             let node = self.node(number)?;
+            // In a trie each has a place of its own among the lines that are
+            // there, however many are said to be taken.
+            shown += 1;
+            if shown > self.area.lines().saturating_mul(NODES_PER_LINE as usize) {
+                return Err(LedgerFault::Damaged);
+            }
             if !show(number, node)? {
                 break;
             }
@@ -470,8 +479,9 @@ impl<'a, A: Area> Directory<'a, A> {
     }
 
     fn count_resting(&self, by: i64) {
-        // Relaxed: a hint. Never below zero, whatever was lost on the way.
+        // Never below zero, whatever was lost on the way.
         let step = |seen: u64| Some(seen.saturating_add_signed(by));
+        // Relaxed: a hint.
         let _ = self
             .control
             .resting()

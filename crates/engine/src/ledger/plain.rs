@@ -28,6 +28,10 @@ impl Area for Vec<Line> {
         self.get(at as usize).ok_or(LedgerFault::CutShort)
     }
 
+    fn lines(&self) -> usize {
+        self.len()
+    }
+
     fn grow(&self, _lines: u64) -> Result<(), LedgerFault> {
         Err(LedgerFault::NoRoom(0))
     }
@@ -71,6 +75,14 @@ impl Shared {
     #[cfg(not(loom))]
     pub(super) fn nodes(&self) -> &[Line] {
         &self.area[1..]
+    }
+
+    /// Says that so many lines were taken.
+    #[cfg(not(loom))]
+    pub(super) fn say_taken(&self, lines: u64) {
+        Control(&self.control)
+            .taken()
+            .store(lines, Ordering::Relaxed);
     }
 
     pub(super) fn ring(&self, slot: u32) -> Ring<'_> {

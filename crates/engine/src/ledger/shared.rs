@@ -55,6 +55,10 @@ impl Area for FileArea<'_> {
         self.file.lines().get(at).ok_or(LedgerFault::CutShort)
     }
 
+    fn lines(&self) -> usize {
+        self.file.lines().len().saturating_sub(self.at)
+    }
+
     fn grow(&self, lines: u64) -> Result<(), LedgerFault> {
         let control = Control(&self.file.lines()[CONTROL_AT]);
         self.file.grow(self.at, lines, control.room())

@@ -65,6 +65,25 @@ fn a_ring_that_is_charged_does_not_rest() {
     assert_eq!(shared.claim(key(2), 36), before);
 }
 
+/// Others may take lines while a walk is under way: what it was told before is
+/// no bound.
+#[test]
+fn a_walk_shows_what_came_meanwhile() {
+    let shared = Shared::new(64);
+    for n in 0..6 {
+        shared.claim(key(n), 20);
+    }
+    shared.say_taken(1);
+    let mut shown = 0;
+    shared.with(|directory| {
+        assert!(directory.each(&mut |_, _| {
+            shown += 1;
+            Ok(true)
+        }));
+    });
+    assert_eq!(shown, 6);
+}
+
 #[test]
 fn circles_and_nonsense_are_told() {
     let shared = Shared::new(64);
@@ -79,7 +98,11 @@ fn circles_and_nonsense_are_told() {
     }
     let claimed = shared.with(|directory| directory.claim(key(40), hour(20)));
     assert_eq!(claimed, Err(LedgerFault::Damaged));
-    shared.with(|directory| assert!(!directory.each(&mut |_, _| Ok(true))));
+    // Whatever number of lines is said to be taken.
+    for taken in [64, u64::MAX] {
+        shared.say_taken(taken);
+        shared.with(|directory| assert!(!directory.each(&mut |_, _| Ok(true))));
+    }
     // A branch that leads beyond the end.
     for line in shared.nodes() {
         for word in [2, 3, 6, 7] {
