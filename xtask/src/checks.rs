@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::proofs;
 use crate::shell::{Failure, Program, files, root};
 
 /// Names folders with more traces, separated as in `PATH`: the tests read it.
@@ -12,10 +13,11 @@ const TRACES: &str = "TK_TRACES";
 const SHARED_TRACES: &str = "../shared/vectors";
 
 /// Formatting, clippy and rustdoc, with warnings as errors; the fuzz targets,
-/// a workspace of their own, included.
+/// a workspace of their own, included. And the pages of what is unsafe.
 pub(crate) fn lint() -> Result<(), Failure> {
     Program::cargo("fmt --all --check").run()?;
     Program::cargo("fmt --manifest-path fuzz/Cargo.toml --check").run()?;
+    proofs::check()?;
     Program::cargo("clippy --workspace --all-targets -- -D warnings").run()?;
     Program::cargo("clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings").run()?;
     Program::cargo("doc --workspace --no-deps --document-private-items")

@@ -20,6 +20,7 @@ mod header;
 mod install;
 mod instructions;
 mod profile;
+mod proofs;
 mod shell;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ cargo xtask COMMAND
 
   lint                        formatting, clippy and rustdoc, with warnings as errors
   test                        every test of the workspace
+  unsafe [--check]            docs/UNSAFE.md and docs/ORDERINGS.md: what is unsafe, every atomic operation,
+                              and why they are right; --check only compares
   trace [FILE…]               replays traces: those given, or tests/traces and the shared vectors
   model                       the loom models of the engine: every interleaving
   miri [--seeds N] [FILTER…]  the engine's and the concurrent tests under Miri (nightly with miri)
@@ -73,6 +76,8 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("lint") => args.none().and_then(|()| checks::lint()),
         Some("test") => args.none().and_then(|()| checks::test()),
+        Some("unsafe") if args.flag("--check") => args.none().and_then(|()| proofs::check()),
+        Some("unsafe") => args.none().and_then(|()| proofs::write()),
         Some("trace") => checks::trace(args.rest()),
         Some("deny") => args.none().and_then(|()| checks::deny()),
         Some("model") => args.none().and_then(|()| concurrency::model()),

@@ -87,6 +87,7 @@ fn number(engine: *const tk_engine) -> u64 {
 /// Gives an engine a handle.
 pub(crate) fn give(instance: Instance) -> Result<*mut tk_engine, Refusal> {
     // Acquire: pairs with the release in `free`; its place is empty for us.
+    // Relaxed where it fails: another's place tells us nothing.
     let taken = |place: &&Place| {
         place
             .taken

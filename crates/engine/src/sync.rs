@@ -68,6 +68,7 @@ mod turns {
 
         fn deref(&self) -> &atomic::AtomicU64 {
             if TAKEN.get() {
+                // Relaxed: a swap is a turn by itself, and must order no more.
                 self.turns.fetch_add(1, Ordering::Relaxed);
             }
             &self.word

@@ -93,8 +93,9 @@ impl<'a> Set<'a> {
             }
             let found = self.least_needed(hash, now, window);
             // Who has seen a later insertion's tag sees here that it came: so
-            // nothing is given up that the judgement took for another's. Then
-            // swapped only if it has not been blocked or given up meanwhile.
+            // nothing is given up that the judgement took for another's.
+            // Acquire keeps the giving up behind this look. Then swapped only
+            // if it has not been blocked or given up meanwhile.
             if self.newest().load(Ordering::Acquire) != newest.0 || !found.way.give_up(found.judged)
             {
                 continue;
@@ -102,7 +103,8 @@ impl<'a> Set<'a> {
             let mine = found.way.tag().next(hash);
             // Release publishes the completion of the last insertion, and the
             // giving up. Where it fails the way that was given up stays free,
-            // for the next turn or for others.
+            // for the next turn or for others. Relaxed then: the next turn
+            // looks anew.
             if self
                 .newest()
                 .compare_exchange(newest.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
@@ -121,10 +123,12 @@ impl<'a> Set<'a> {
         let tag = Tag(place.load(Ordering::Acquire));
         // A later insertion may have followed since `newest` was read: then
         // this one is complete, whatever stands there now. The era says so,
-        // and the second look says it also where eras have wrapped.
+        // and the second look says it also where eras have wrapped; Acquire
+        // keeps the swap behind it.
         if tag.era().next() == newest.era() && self.newest().load(Ordering::Acquire) == newest.0 {
             // Release publishes the state of the new era. It fails only where
-            // another thread has completed it.
+            // another thread has completed it: Relaxed, for what that wrote is
+            // acquired by whoever reads the tag.
             let _ = place.compare_exchange(tag.0, newest.0, Ordering::AcqRel, Ordering::Relaxed);
         }
     }

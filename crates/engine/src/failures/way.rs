@@ -263,7 +263,8 @@ impl<'a> Way<'a> {
 
     fn replace(self, state: State, next: State) -> bool {
         // AcqRel: begins a generation, after all that was seen of the last
-        // one and before all that is written in the new one.
+        // one and before all that is written in the new one. Acquire where it
+        // fails: who goes on does so after what the other's swap began.
         self.state_word()
             .compare_exchange(state.0, next.0, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()

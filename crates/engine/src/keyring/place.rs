@@ -85,6 +85,7 @@ impl Place {
         unsafe { record.write_but_id(to) };
         // SAFETY: as in `id_bits`.
         let id = unsafe { AtomicU64::from_ptr(Record::id_within(to)) };
+        // Release pairs with the Acquire in `id_bits`: publishes the record.
         id.store(record.id().to_bits(), Ordering::Release);
     }
 

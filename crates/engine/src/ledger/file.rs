@@ -176,6 +176,8 @@ impl LedgerFile {
         lines: u64,
         room: &AtomicU64,
     ) -> Result<(), LedgerFault> {
+        // Acquire pairs with the Release below: the file is as long as another
+        // says.
         let before = room.load(Ordering::Acquire);
         if before > lines {
             return Ok(());

@@ -53,7 +53,8 @@ impl Guard {
     pub(super) fn new(start: usize, bytes: usize) -> io::Result<Self> {
         let _turn = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
         handle_signal()?;
-        // Relaxed: whoever enters or takes one out holds the lock.
+        // Relaxed, here and below: whoever enters or takes one out holds the
+        // lock, and the handler looks at nothing before it finds a start.
         let free = |guarded: &&Guarded| guarded.start.load(Ordering::Relaxed) == 0;
         let guarded = GUARDED.iter().find(free);
         let guarded = guarded.ok_or_else(|| {

@@ -12,6 +12,7 @@ use super::{Ledger, LedgerError, LedgerFault, Slots};
 use crate::builder::{BuildError, FailureConfig};
 use crate::failures::{Seeds, sets_for};
 use crate::key::KeyId;
+use crate::sync::Ordering;
 use crate::time::Hour;
 
 /// A ledger's file, opened to be looked at; others may go on using it.
@@ -117,14 +118,14 @@ impl LedgerView {
         };
         let header = shared.header;
         let control = Control(&self.ledger.region.lines()[CONTROL_AT]);
-        let order = std::sync::atomic::Ordering::Relaxed;
         let mut report = LedgerReport {
             made_at: header.made_at,
             window_s: header.window_s,
             max_addresses: header.max_addresses(),
             bytes: file.bytes(),
-            lines: control.taken().load(order),
-            room: control.room().load(order),
+            // Relaxed, here and below: numbers to be shown.
+            lines: control.taken().load(Ordering::Relaxed),
+            room: control.room().load(Ordering::Relaxed),
             blocked_addresses: self.ledger.failures().count_blocked(unix_s),
             ..LedgerReport::default()
         };

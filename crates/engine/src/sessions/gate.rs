@@ -65,6 +65,8 @@ impl Gate {
         // pairs with the one in `is_clear`: either the writer sees us counted
         // in, or we see what it has put in place of what it unlinked.
         readers.fetch_add(1, Ordering::Relaxed);
+        // SeqCst: only the one order of all such fences says which of the two
+        // came first.
         fence(Ordering::SeqCst);
         Pass { readers }
     }
@@ -78,6 +80,8 @@ impl Gate {
             if !self.is_clear(used + 1) {
                 return false;
             }
+            // Relaxed: a reader that has not seen it yet counts itself in the
+            // phase that is waited for next.
             self.phase.store(used + 1, Ordering::Relaxed);
             *grace = Grace::Used(used);
         }
@@ -88,6 +92,8 @@ impl Gate {
     }
 
     fn is_clear(&self, phase: u64) -> bool {
+        // SeqCst: pairs with the one in `enter_by`, and puts the unlinking
+        // before the look at the readers.
         fence(Ordering::SeqCst);
         // Acquire pairs with the Release of the way out: what was read there
         // was read before what is freed here.

@@ -80,7 +80,8 @@ impl Sessions {
         let hash = hash(&session.digest);
         let before = change(&visit, hash, |seen| Some(seen.with(session)));
         if before.is_some_and(|before| before.find(&session.digest).is_none()) {
-            // Relaxed: a count for gauges and for growing, which may be late.
+            // Relaxed, here and below: a count for gauges and for growing,
+            // which may be late.
             self.len.fetch_add(1, Ordering::Relaxed);
             visit.grow_beyond(self.len() / LOAD);
         }

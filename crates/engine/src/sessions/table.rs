@@ -156,6 +156,7 @@ impl Visit<'_> {
             // was frozen, which was after we came: a reader that came later
             // would have found it split or still unfrozen.
             if let Some(old) = self.old(table) {
+                // Acquire: as above.
                 return self.target(old.place(hash).load(Acquire, no_guard()));
             }
         }
@@ -166,6 +167,7 @@ impl Visit<'_> {
         loop {
             let table = self.newest();
             let place = table.place(hash);
+            // Acquire: as in `read`.
             let found = place.load(Acquire, no_guard());
             match found.tag() {
                 UNSPLIT => self.split(table, hash),
@@ -218,6 +220,7 @@ impl Visit<'_> {
         next.old.store(current, Relaxed);
         // Release publishes the table. Who loses leaves growing to the other.
         // AcqRel, so that the new table's splits come after what it replaces.
+        // Relaxed where it fails: nothing is read by what stands there.
         let published = self.map.newest.compare_exchange(
             current,
             Owned::new(next),
@@ -268,7 +271,8 @@ impl<'v> Seen<'v> {
 }
 
 /// Puts a bucket, or none, in the place of what was found; whether it was
-/// still the same. Release publishes the bucket.
+/// still the same. Release publishes the bucket; Acquire, for what is replaced
+/// is retired after. Relaxed where it fails: who failed loads it again.
 fn swap(place: &Atomic<Bucket>, found: Shared<'_, Bucket>, next: Option<Bucket>) -> bool {
     let guard = no_guard();
     match next {

@@ -61,7 +61,7 @@ impl Status {
 
     /// Says whether requests should be sent here.
     pub(super) fn set_ready(&self, ready: bool) {
-        // Relaxed: the flag publishes nothing but itself.
+        // Relaxed, here and below: the flag publishes nothing but itself.
         self.ready.store(ready, Ordering::Relaxed);
     }
 

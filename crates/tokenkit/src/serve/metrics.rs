@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use engine::{EngineStats, Reason};
 
 /// The counters of one thread. Only that thread writes, so that Relaxed loses
-/// nothing; a scrape sees each number at some moment of its own.
+/// nothing throughout; a scrape sees each number at some moment of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Counters {

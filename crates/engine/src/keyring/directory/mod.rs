@@ -136,6 +136,7 @@ impl<E: Entry> Directory<E> {
         // Release: see `look`. Before any entry is given a block that goes by
         // the new bit.
         self.mask.store((2 << depth) - 1, Ordering::Release);
+        // Relaxed, here and below: writers alone ask for it, and take turns.
         self.depth.store(depth + 1, Relaxed);
     }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 /// When a body last moved, and who holds it up.
 ///
 /// All of it is read and written on the connection's own thread, so that
-/// Relaxed suffices.
+/// Relaxed suffices throughout.
 #[derive(Debug)]
 pub(super) struct Pulse {
     begun: Instant,
