@@ -1146,6 +1146,18 @@ tk_result tk_token_digest(const tk_engine *engine, tk_bytes token, uint8_t *dige
 tk_result tk_engine_follow(tk_engine *engine, tk_bytes path);
 
 /**
+ * Checks that an engine could follow a store: that it is there, can be read,
+ * and was made under the engine's secret. It brings nothing into the engine and
+ * starts nothing: for who checks a configuration, and decides in children that
+ * are forked later.
+ *
+ * Ownership, thread safety: as `tk_engine_follow`.
+ * Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
+ * TK_ERR_UTF8; TK_ERR_STORE where `tk_engine_follow` would answer so.
+ */
+tk_result tk_store_check(const tk_engine *engine, tk_bytes path);
+
+/**
  * Writes to `trouble` what is wrong with what an engine stands on, for a log:
  * that its store cannot be followed at present, or that its ledger file was
  * damaged. Empty while all is well. The text lies in `space`; a longer one is

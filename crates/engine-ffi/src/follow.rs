@@ -76,8 +76,7 @@ impl Followed {
             ));
         }
         let count = Count::begin()?;
-        let stored = |error: StoreError| Refusal::told(TK_ERR_STORE, chain(&error));
-        let mut follower = Follower::open(path, engine.secret()).map_err(stored)?;
+        let mut follower = open(path, engine)?;
         follower.load(engine).map_err(|error| {
             let result = match error {
                 FollowError::Engine(_) => TK_ERR_FULL,
@@ -108,6 +107,19 @@ impl Followed {
             .as_ref()
             .map(|thread| Arc::clone(thread.following.health()))
     }
+}
+
+/// The file that C names.
+fn path_of(caller: Caller<'_>, path: tk_bytes) -> Result<&Path, Refusal> {
+    caller
+        .text(path, "path")?
+        .map(Path::new)
+        .ok_or(Refusal::of(TK_ERR_NULL, "path is NULL"))
+}
+
+fn open(path: &Path, engine: &Engine) -> Result<Follower, Refusal> {
+    Follower::open(path, engine.secret())
+        .map_err(|error: StoreError| Refusal::told(TK_ERR_STORE, chain(&error)))
 }
 
 /// Follows a store of tokenkit, such as `tokenkit key` and `tokenkit serve`
@@ -141,11 +153,35 @@ pub unsafe extern "C" fn tk_engine_follow(engine: *mut tk_engine, path: tk_bytes
     guard::call(|| {
         // SAFETY: promised by this function's own caller.
         let caller = unsafe { Caller::trusted() };
-        let path = caller
-            .text(path, "path")?
-            .ok_or(Refusal::of(TK_ERR_NULL, "path is NULL"))?;
+        let path = path_of(caller, path)?;
         handle::with(engine, |instance| {
-            instance.followed.begin(Path::new(path), &instance.engine)
+            instance.followed.begin(path, &instance.engine)
+        })
+    })
+}
+
+/// Checks that an engine could follow a store: that it is there, can be read,
+/// and was made under the engine's secret. It brings nothing into the engine and
+/// starts nothing: for who checks a configuration, and decides in children that
+/// are forked later.
+///
+/// Ownership, thread safety: as `tk_engine_follow`.
+/// Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
+/// TK_ERR_UTF8; TK_ERR_STORE where `tk_engine_follow` would answer so.
+///
+/// # Safety
+///
+/// As `tk_engine_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tk_store_check(engine: *const tk_engine, path: tk_bytes) -> tk_result {
+    guard::call(|| {
+        // SAFETY: promised by this function's own caller.
+        let caller = unsafe { Caller::trusted() };
+        let path = path_of(caller, path)?;
+        handle::with(engine, |instance| {
+            let _count = Count::begin()?;
+            open(path, &instance.engine)?;
+            Ok(())
         })
     })
 }

@@ -49,7 +49,7 @@ pub use config::{TK_CONFIG_VERSION, tk_config};
 pub use decide::{tk_decide, tk_decide_at, tk_decide_batch, tk_decide_batch_at};
 pub use decision::{tk_decision, tk_reason, tk_reason_name};
 pub use engine_handle::{tk_engine_free, tk_engine_new, tk_engine_tidy, tk_unblock};
-pub use follow::{tk_engine_follow, tk_engine_trouble};
+pub use follow::{tk_engine_follow, tk_engine_trouble, tk_store_check};
 pub use handle::tk_engine;
 pub use keys::{
     TK_DIGEST_LEN, TK_KEY_ID_LEN, TK_KEY_SPACE, TK_NEVER, TK_UNLIMITED, tk_key, tk_key_digest,
