@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::shell::{Failure, Program};
-use crate::{bench, checks, concurrency, fuzz, instructions};
+use crate::{bench, checks, concurrency, fuzz, instructions, nginx};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -39,11 +39,12 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 }
 
 /// The tests first, and by the command that the README names.
-const PHASES: [Phase; 11] = [
+const PHASES: [Phase; 12] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
     phase("examples", examples),
     phase("trace", || checks::trace(Vec::new())),
+    phase("nginx", || nginx::run(None)),
     phase("deny", checks::deny),
     phase("model", concurrency::model),
     phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)),

@@ -19,6 +19,7 @@ mod fuzz;
 mod header;
 mod install;
 mod instructions;
+mod nginx;
 mod profile;
 mod proofs;
 mod shell;
@@ -53,10 +54,14 @@ cargo xtask COMMAND
   profile --before PROGRAM COMMIT
                               counts another build of benches' program `instructions`, with the
                               engine of that commit, for benches/REPORT.md to show as before
+<<<<<<< HEAD
   header [--check]            the C header, made from engine-ffi; --check only compares it
   install --prefix DIR [--quick]
                               libtokenkit, its header and its pkg-config file below a folder;
                               --quick builds it as the tests do
+=======
+  nginx [FILTER]              the nginx module, built for this machine's nginx and tested under it
+>>>>>>> 33f343e (wip nginx)
   deny                        licences, bans and sources of the dependencies
   ci                          all that continuous integration runs, in its order
 ";
@@ -113,6 +118,10 @@ fn main() -> ExitCode {
         Some("profile") => {
             let filter = args.next_word();
             args.none().and_then(|()| profile::run(filter.as_deref()))
+        }
+        Some("nginx") => {
+            let filter = args.next_word();
+            args.none().and_then(|()| nginx::run(filter.as_deref()))
         }
         Some("ci") => args.none().and_then(|()| ci::run()),
         Some("help" | "--help" | "-h") => {
