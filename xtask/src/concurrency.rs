@@ -31,19 +31,21 @@ const QUICK_MIRI: [&str; 11] = [
     "threshold_guesses",
 ];
 
-/// Runs the loom models: every test of the engine whose name holds `loom`.
+/// The loom models: every test of the engine whose name holds `loom`.
+pub(crate) fn models() -> Program {
+    Program::cargo("test --package engine --release --lib loom")
+        .env("CARGO_TARGET_DIR", "target/loom")
+        // Optimised, for loom runs each model millions of times; but LTO
+        // would cost more than it gives.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .flags("RUSTFLAGS", "--cfg loom")
+}
+
+/// Runs the loom models.
 pub(crate) fn model() -> Result<(), Failure> {
-    let cargo = || {
-        Program::cargo("test --package engine --release --lib loom")
-            .env("CARGO_TARGET_DIR", "target/loom")
-            // Optimised, for loom runs each model millions of times; but LTO
-            // would cost more than it gives.
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .flags("RUSTFLAGS", "--cfg loom")
-    };
-    cargo().run()?;
+    models().run()?;
     // A filter that matches nothing passes: say so instead.
-    let listed = cargo().words("-- --list --format terse").output()?;
+    let listed = models().words("-- --list --format terse").output()?;
     if listed.lines().any(|line| line.ends_with(": test")) {
         Ok(())
     } else {
@@ -53,10 +55,13 @@ pub(crate) fn model() -> Result<(), Failure> {
     }
 }
 
-/// Runs what the engine's own tests and the concurrent ones do under Miri with
-/// tree borrows: those whose names hold a filter, or all; with `seeds`, each
-/// once for every seed of the scheduler.
-pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure> {
+/// What the engine's own tests and the concurrent ones do under Miri with tree
+/// borrows: those whose names hold a filter, or all; with `seeds`, each once
+/// for every seed of the scheduler.
+pub(crate) fn miri_programs(
+    seeds: Option<u64>,
+    filters: &[String],
+) -> Result<Vec<Program>, Failure> {
     if !has_nightly("miri --version") {
         return Err(Failure::missing("Miri", INSTALL_MIRI));
     }
@@ -65,45 +70,82 @@ pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure
     if let Some(seeds) = seeds {
         flags += &format!(" -Zmiri-many-seeds=0..{seeds}");
     }
-    for tests in MIRI_TESTS {
+    let programs = MIRI_TESTS.iter().map(|tests| {
         let miri = Program::cargo("+nightly miri test")
             .words(tests)
             .env("CARGO_TARGET_DIR", "target/miri")
             .flags("MIRIFLAGS", &flags)
             .arg("--");
-        filters.iter().fold(miri, Program::arg).run()?;
-    }
-    Ok(())
+        filters.iter().fold(miri, Program::arg)
+    });
+    Ok(programs.collect())
+}
+
+/// The parts of the engine that hold unsafe code or share words.
+pub(crate) fn quick_miri_programs(seeds: Option<u64>) -> Result<Vec<Program>, Failure> {
+    miri_programs(seeds, &QUICK_MIRI.map(String::from))
+}
+
+/// Runs tests under Miri, see [`miri_programs`].
+pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure> {
+    all(miri_programs(seeds, filters)?)
 }
 
 /// The parts of the engine that hold unsafe code or share words, under Miri
 /// within minutes.
 pub(crate) fn quick_miri() -> Result<(), Failure> {
-    let filters = QUICK_MIRI.map(String::from);
-    miri(None, &filters)
+    all(quick_miri_programs(None)?)
 }
 
-/// Runs the engine's own and the concurrent tests under ThreadSanitizer, the
-/// standard library built with it too.
-pub(crate) fn tsan() -> Result<(), Failure> {
+/// What a sanitizer looks for.
+#[derive(Clone, Copy)]
+pub(crate) enum Memory {
+    /// Races, by ThreadSanitizer.
+    Races,
+    /// Accesses to what is not there, and leaks, by AddressSanitizer.
+    Addresses,
+}
+
+/// The engine's own and the concurrent tests under a sanitizer, the standard
+/// library built with it too.
+pub(crate) fn sanitized(memory: Memory) -> Result<Vec<Program>, Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
         return Err(Failure::missing(
             "nightly with its sources",
             INSTALL_SOURCES,
         ));
     }
-    for tests in [
+    let (folder, sanitizer) = match memory {
+        Memory::Races => ("target/tsan", "-Zsanitizer=thread"),
+        Memory::Addresses => ("target/asan", "-Zsanitizer=address"),
+    };
+    let tests = [
         "--package engine --lib",
         "--package tokenkit-tests --test concurrency",
-    ] {
+    ];
+    let programs = tests.iter().map(|tests| {
         Program::cargo("+nightly test -Zbuild-std --target")
             .arg(TARGET)
             .words(tests)
-            .env("CARGO_TARGET_DIR", "target/tsan")
-            .flags("RUSTFLAGS", "-Zsanitizer=thread")
-            .run()?;
-    }
-    Ok(())
+            .env("CARGO_TARGET_DIR", folder)
+            .flags("RUSTFLAGS", sanitizer)
+    });
+    Ok(programs.collect())
+}
+
+/// Runs the tests under ThreadSanitizer.
+pub(crate) fn tsan() -> Result<(), Failure> {
+    all(sanitized(Memory::Races)?)
+}
+
+/// Runs the tests under AddressSanitizer, which looks for leaks at their end.
+pub(crate) fn asan() -> Result<(), Failure> {
+    all(sanitized(Memory::Addresses)?)
+}
+
+/// Runs programs up to the first that fails.
+fn all(programs: Vec<Program>) -> Result<(), Failure> {
+    programs.into_iter().try_for_each(Program::run)
 }
 
 /// Whether nightly cargo runs these words.

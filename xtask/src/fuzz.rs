@@ -2,12 +2,31 @@
 
 use crate::shell::{Failure, Program, files, root};
 
-/// Runs every target, or the one named, for `seconds` each; with a `seed`,
+/// When a target has run enough.
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// After so many seconds.
+    Seconds(u64),
+    /// After so many inputs.
+    Runs(u64),
+}
+
+/// Runs every target, or the one named, for a while each; with a `seed`,
 /// always from the same first inputs on.
 ///
 /// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
 /// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
 pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
+    let programs = programs(Until::Seconds(seconds), seed, wanted)?;
+    programs.into_iter().try_for_each(Program::run)
+}
+
+/// What builds the targets, and each of them.
+pub(crate) fn programs(
+    until: Until,
+    seed: Option<u64>,
+    wanted: Option<&str>,
+) -> Result<Vec<Program>, Failure> {
     if !Program::cargo("fuzz --version").succeeds() {
         return Err(Failure::missing(
             "cargo-fuzz",
@@ -24,15 +43,15 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Resu
         )));
     }
     let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
-    cargo_fuzz("build").words(wanted.unwrap_or("")).run()?;
+    let mut programs = vec![cargo_fuzz("build").words(wanted.unwrap_or(""))];
     for target in targets.iter().filter(chosen) {
-        run_one(target, seconds, seed)?;
+        programs.push(one(target, until, seed)?);
     }
-    Ok(())
+    Ok(programs)
 }
 
 /// The names of the targets, one for each file of `fuzz/fuzz_targets`.
-fn targets() -> Result<Vec<String>, Failure> {
+pub(crate) fn targets() -> Result<Vec<String>, Failure> {
     let names: Vec<String> = files("fuzz/fuzz_targets", ".rs")
         .iter()
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
@@ -43,7 +62,7 @@ fn targets() -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-fn run_one(target: &str, seconds: u64, seed: Option<u64>) -> Result<(), Failure> {
+fn one(target: &str, until: Until, seed: Option<u64>) -> Result<Program, Failure> {
     let corpus = format!("fuzz/corpus/{target}");
     std::fs::create_dir_all(root().join(&corpus))
         .map_err(|error| Failure::found(format!("cannot make {corpus}: {error}")))?;
@@ -55,7 +74,10 @@ fn run_one(target: &str, seconds: u64, seed: Option<u64>) -> Result<(), Failure>
             fuzzer = fuzzer.arg(seeds);
         }
     }
-    fuzzer = fuzzer.words("--").arg(format!("-max_total_time={seconds}"));
+    fuzzer = fuzzer.words("--").arg(match until {
+        Until::Seconds(seconds) => format!("-max_total_time={seconds}"),
+        Until::Runs(runs) => format!("-runs={runs}"),
+    });
     // Only the first and the last lines matter; new coverage is not news.
     fuzzer = fuzzer.words("-print_final_stats=1 -print_funcs=0 -verbosity=0 -timeout=10");
     // What waits for its last reader looks like a leak, and takes most of the
@@ -68,7 +90,7 @@ fn run_one(target: &str, seconds: u64, seed: Option<u64>) -> Result<(), Failure>
     if root().join(&dict).is_file() {
         fuzzer = fuzzer.arg(format!("-dict={dict}"));
     }
-    fuzzer.run()
+    Ok(fuzzer)
 }
 
 /// cargo-fuzz on nightly, or on the toolchain at hand with its unstable flags

@@ -22,6 +22,7 @@ mod instructions;
 mod nginx;
 mod profile;
 mod proofs;
+mod prove;
 mod shell;
 
 use std::process::ExitCode;
@@ -42,8 +43,12 @@ cargo xtask COMMAND
   model                       the loom models of the engine: every interleaving
   miri [--seeds N] [FILTER…]  the engine's and the concurrent tests under Miri (nightly with miri)
   tsan                        the same under ThreadSanitizer (nightly with rust-src)
+  asan                        the same under AddressSanitizer, with a look for leaks
   fuzz [--seconds N] [--seed N] [TARGET]
                               every fuzz target, or one, for N seconds each (60)
+  prove [--minutes N | --full] [--seed N] [NAME…]
+                              all of these and the long tests, for N minutes (30) or as long as
+                              it takes, and docs/PROOF.md; or those named so, without the page
   bench [--quick] [FILTER]    the benchmarks, all or those named so, and benches/REPORT.md;
                               --quick only checks that they run and answer rightly
   bench --report              benches/REPORT.md again, from what was measured last
@@ -90,6 +95,8 @@ fn main() -> ExitCode {
             .number("--seeds")
             .and_then(|seeds| concurrency::miri(seeds, &args.rest())),
         Some("tsan") => args.none().and_then(|()| concurrency::tsan()),
+        Some("asan") => args.none().and_then(|()| concurrency::asan()),
+        Some("prove") => prove::run(args),
         Some("fuzz") => args.number("--seconds").and_then(|seconds| {
             let seed = args.number("--seed")?;
             let target = args.next_word();

@@ -140,6 +140,11 @@ impl Program {
         }
     }
 
+    /// Its command line, as it is shown.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
     /// Shows it, runs it, and fails as it fails.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         eprintln!("+ {}", self.line);

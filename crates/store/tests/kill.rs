@@ -82,7 +82,10 @@ fn what_was_acknowledged_outlives_kill_9() {
         std::thread::yield_now();
     }
     assert_eq!(following.health().trouble(), None);
-    eprintln!("{kills} kills, {} keys acknowledged", acknowledged.len());
+    eprintln!(
+        "proved: {kills} kills, {} keys acknowledged",
+        acknowledged.len()
+    );
 }
 
 /// Looks for everything that was acknowledged, in a store opened anew.

@@ -85,7 +85,16 @@ fn met_everything(seen: Seen) {
     for count in [seen.admitted, seen.refused, seen.overtaken, seen.roll_overs] {
         assert!(count > 0, "{seen:?}");
     }
-    eprintln!("proved: {seen:?}");
+    let Seen {
+        admitted,
+        refused,
+        overtaken,
+        roll_overs,
+    } = seen;
+    eprintln!(
+        "proved: {admitted} admitted, {refused} refused ({overtaken} for a later hour in their \
+         place), {roll_overs} roll-overs"
+    );
 }
 
 #[test]

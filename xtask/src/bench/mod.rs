@@ -2,7 +2,7 @@
 
 mod charts;
 mod goals;
-mod origin;
+pub(crate) mod origin;
 mod plot;
 mod progress;
 mod report;

@@ -39,6 +39,17 @@ fn of_now() -> Figures {
     origin
 }
 
+/// Machine, compiler and commit, for what is no measurement of time: a line
+/// each.
+pub(crate) fn brief() -> String {
+    let compiler = first_line(Program::new("rustc").arg("--version"));
+    format!(
+        "Machine: {}.\\\nCompiler: {compiler}.\\\nCommit: {}.\\",
+        machine(),
+        commit()
+    )
+}
+
 fn commit() -> String {
     first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))
 }

@@ -1,0 +1,161 @@
+//! The long versions of what every change is tested by, with progress, and
+//! `docs/PROOF.md`: what ran, how long, how often, with which seed, and what it
+//! found.
+
+mod plan;
+mod report;
+mod tally;
+
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::shell::{Failure, Program};
+pub(crate) use plan::Size;
+use plan::{CHECKS, Check};
+use report::{Entry, Outcome};
+use tally::Tally;
+
+/// Minutes of a run for which nothing is said.
+const USUAL_MINUTES: u64 = 30;
+
+/// `prove [--minutes N | --full] [--seed N] [NAME…]`.
+pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
+    let minutes = args.number("--minutes")?;
+    let size = match (args.flag("--full"), minutes) {
+        (true, Some(_)) => return Err(Failure::usage("either --minutes or --full")),
+        (true, None) => Size::Full,
+        (false, minutes) => Size::Minutes(minutes.unwrap_or(USUAL_MINUTES)),
+    };
+    let seed = args
+        .number("--seed")?
+        .unwrap_or_else(|| fastrand::u64(1..1 << 32));
+    let names = args.rest();
+    let checks = chosen(&names)?;
+    let mut entries = Vec::new();
+    for (number, check) in checks.iter().enumerate() {
+        eprintln!("== {} of {}: {}", number + 1, checks.len(), check.name);
+        let entry = prove(check, size, seed);
+        eprintln!(
+            "== {}: {} in {} s",
+            check.name,
+            entry.outcome.word(),
+            entry.took.as_secs()
+        );
+        entries.push(entry);
+    }
+    // A part says nothing of the rest: what was proved before stands.
+    if names.is_empty() {
+        report::write(&command(size, seed), seed, &entries)?;
+    }
+    match entries.iter().find_map(|entry| match &entry.outcome {
+        Outcome::Found(text) => Some(format!("{}: {text}", entry.name)),
+        _ => None,
+    }) {
+        None => Ok(()),
+        Some(found) => Err(Failure::found(found)),
+    }
+}
+
+/// The checks whose names hold one of some texts, or all.
+fn chosen(names: &[String]) -> Result<Vec<&'static Check>, Failure> {
+    let known = || CHECKS.iter().map(|check| check.name).collect::<Vec<_>>();
+    for name in names {
+        if !known().iter().any(|known| known.contains(name.as_str())) {
+            return Err(Failure::usage(format!(
+                "nothing that is proved is called {name:?}, but {}",
+                known().join(", ")
+            )));
+        }
+    }
+    let wanted = |check: &&Check| {
+        names.is_empty() || names.iter().any(|name| check.name.contains(name.as_str()))
+    };
+    Ok(CHECKS.iter().filter(wanted).collect())
+}
+
+fn command(size: Size, seed: u64) -> String {
+    match size {
+        Size::Minutes(minutes) => format!("cargo xtask prove --minutes {minutes} --seed {seed}"),
+        Size::Full => format!("cargo xtask prove --full --seed {seed}"),
+    }
+}
+
+/// Runs a check to its end, or to the first of its programs that fails.
+fn prove(check: &Check, size: Size, seed: u64) -> Entry {
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    let mut lines = Vec::new();
+    let until = check.again_percent.map(|percent| match size {
+        Size::Minutes(minutes) => Duration::from_secs(minutes * 60 * percent / 100),
+        Size::Full => Duration::from_secs(3600),
+    });
+    let outcome = loop {
+        let programs = match (check.programs)(size, seed) {
+            Ok(programs) => programs,
+            Err(missing @ Failure::Missing(_)) => break Outcome::Missing(missing.to_string()),
+            Err(failure) => break Outcome::Found(failure.to_string()),
+        };
+        let first_round = lines.is_empty();
+        if first_round {
+            lines.extend(programs.iter().map(|program| program.line().to_owned()));
+        }
+        let failed = programs
+            .into_iter()
+            .find_map(|program| each(program, &mut tally).err());
+        if let Some(failure) = failed {
+            break Outcome::Found(failure.to_string());
+        }
+        if until.is_none_or(|until| began.elapsed() >= until) {
+            break Outcome::Nothing;
+        }
+    };
+    Entry {
+        name: check.name,
+        invariants: check.invariants,
+        what: check.what,
+        lines,
+        took: began.elapsed(),
+        figures: tally.figures(),
+        outcome,
+    }
+}
+
+/// Runs one program, and shows what it says of itself.
+fn each(program: Program, tally: &mut Tally) -> Result<(), Failure> {
+    program.each_line(&mut |line| {
+        if tally.told(line) {
+            eprintln!("   {line}");
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_chosen_by_a_part_of_their_names() {
+        let names = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(ToString::to_string).collect();
+            let chosen = chosen(&given)?;
+            Ok::<_, Failure>(chosen.iter().map(|check| check.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), CHECKS.len());
+        assert_eq!(names(&["oracle"]).unwrap(), ["oracle"]);
+        assert_eq!(names(&["history"]).unwrap().len(), 2);
+        let refused = names(&["nothing"]).unwrap_err().to_string();
+        assert!(refused.contains("oracle"), "{refused}");
+    }
+
+    #[test]
+    fn every_check_names_invariants_of_the_architecture() {
+        let path = crate::shell::root().join("ARCHITECTURE.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for check in &CHECKS {
+            for number in check.invariants.split(", ") {
+                let line = format!("\n{number}. ");
+                assert!(text.contains(&line), "{}: {number}", check.name);
+            }
+        }
+    }
+}

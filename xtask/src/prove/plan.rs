@@ -1,0 +1,213 @@
+//! What is proved, and how much of it a run does.
+
+use crate::concurrency::{self, Memory};
+use crate::fuzz::{self, Until};
+use crate::shell::{Failure, Program};
+
+/// How long a run takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// About so many minutes; what is not bounded by time, such as the models,
+    /// may add to it.
+    Minutes(u64),
+    /// As much as was ever asked for: a day or so.
+    Full,
+}
+
+impl Size {
+    /// A share of the time, in seconds; `None` where time is no bound.
+    fn seconds(self, percent: u64) -> Option<u64> {
+        match self {
+            Self::Minutes(minutes) => Some((minutes * 60 * percent / 100).max(1)),
+            Self::Full => None,
+        }
+    }
+}
+
+/// One thing that is shown by something that can fail.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    /// The numbers of the invariants in `ARCHITECTURE.md` that it holds.
+    pub(crate) invariants: &'static str,
+    /// What it does, and what could fail.
+    pub(crate) what: &'static str,
+    /// The programs to run, one after the other.
+    pub(crate) programs: fn(Size, u64) -> Result<Vec<Program>, Failure>,
+    /// The part of the time, in hundredths, for which the programs are run
+    /// again and again; `None` where they bound their time themselves.
+    pub(crate) again_percent: Option<u64>,
+}
+
+/// A test that runs as long as it is told, by the profile of long runs.
+fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u64) -> Program {
+    let test = Program::cargo("test --profile prove")
+        .words(words)
+        .words("-- --nocapture")
+        .env("TK_TEST_SEED", &seed.to_string())
+        .env(count.0, &count.1.to_string());
+    match size.seconds(percent) {
+        Some(seconds) => test.env("TK_TEST_SECONDS", &seconds.to_string()),
+        None => test,
+    }
+}
+
+/// As many as are asked for where time is the bound.
+const BILLION: u64 = 1_000_000_000;
+
+/// All checks, in the order in which they run: what finds most comes first.
+pub(crate) const CHECKS: [Check; 12] = [
+    Check {
+        name: "oracle",
+        invariants: "1, 2, 3, 4, 7",
+        what: "Random operations on the engine and on its slow twin, in memory and over a ledger's \
+               file that engines leave and join: every answer is compared, and what every key has \
+               used after each step.",
+        programs: |size, seed| {
+            let words = "--package tokenkit-tests --test oracle";
+            Ok(vec![long_test(
+                words,
+                ("TK_TEST_OPS", BILLION),
+                20,
+                size,
+                seed,
+            )])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "history of threads",
+        invariants: "1",
+        what: "What four threads were told over roll-overs, with the times at which they asked: some \
+               order of one exact counter must explain every admission and every refusal.",
+        programs: |size, seed| {
+            let words = "--package tokenkit-tests --test history";
+            let test = |name: &str| format!("{words} {name}");
+            let threads = test("threads_are_told");
+            Ok(vec![long_test(
+                &threads,
+                ("TK_TEST_DECISIONS", BILLION),
+                10,
+                size,
+                seed,
+            )])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "history of processes",
+        invariants: "1",
+        what: "The same of three processes that count in one ledger's file.",
+        programs: |size, seed| {
+            // Of what is asked for the processes do a fifth.
+            let count = ("TK_TEST_DECISIONS", 5 * BILLION);
+            let words = "--package tokenkit-tests --test history processes_are_told";
+            Ok(vec![long_test(words, count, 10, size, seed)])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "broken counters",
+        invariants: "1",
+        what: "The history's check finds out a count that lies apart from its hour, and one that \
+               refuses while it is busy.",
+        programs: |_, _| {
+            let words = "--package tokenkit-tests --test history found_out";
+            Ok(vec![Program::cargo("test --profile prove").words(words)])
+        },
+        again_percent: Some(1),
+    },
+    Check {
+        name: "clock faults",
+        invariants: "1",
+        what: "A clock that steps back a second, an hour or a day, leaps ahead, or stands: no budget \
+               is filled again, no block forgotten.",
+        programs: |_, _| {
+            let words = "--package tokenkit-tests --test clock_faults";
+            Ok(vec![Program::cargo("test --profile prove").words(words)])
+        },
+        again_percent: Some(1),
+    },
+    Check {
+        name: "flood of addresses",
+        invariants: "3, 5",
+        what: "Guesses from ever new addresses: memory stays what it was, and who was blocked before \
+               stays blocked.",
+        programs: |size, seed| {
+            let words = "--package tokenkit-tests --test flood";
+            let count = ("TK_TEST_ADDRESSES", 100_000_000);
+            Ok(vec![long_test(words, count, 4, size, seed)])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "kill -9 of who counts",
+        invariants: "1",
+        what: "Processes that share a ledger are killed while they charge, and while they bring and \
+               remove keys: what was charged is there, and the directory is whole.",
+        programs: |_, _| {
+            let words = "--package engine --test ledger_file kill_9";
+            Ok(vec![Program::cargo("test --profile prove").words(words)])
+        },
+        again_percent: Some(4),
+    },
+    Check {
+        name: "kill -9 of who writes the store",
+        invariants: "4",
+        what: "Writers are killed at any moment: what was acknowledged is there, nothing is half \
+               there, and who follows comes to know the same.",
+        programs: |size, _| {
+            // A kill takes some 50 ms.
+            let kills = size.seconds(3).map_or(20_000, |seconds| seconds * 10);
+            let words = "--package tokenkit-store --test kill -- --nocapture";
+            let test = Program::cargo("test --profile prove").words(words);
+            Ok(vec![test.env("TOKENKIT_KILLS", &kills.to_string())])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "models",
+        invariants: "1, 3, 4, 5",
+        what: "loom runs every interleaving of the engine's small models, and finds the fault of each \
+               broken twin.",
+        programs: |_, _| Ok(vec![concurrency::models()]),
+        again_percent: None,
+    },
+    Check {
+        name: "Miri",
+        invariants: "4, 7",
+        what: "The engine's unsafe code and its concurrent tests under tree borrows, once for each \
+               seed of the scheduler.",
+        programs: |size, _| match size {
+            Size::Minutes(minutes) => concurrency::quick_miri_programs(Some((minutes / 10).max(2))),
+            Size::Full => concurrency::miri_programs(Some(64), &[]),
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "ThreadSanitizer, AddressSanitizer",
+        invariants: "4, 7",
+        what: "The engine's own and the concurrent tests, built with each; the latter looks for leaks \
+               too.",
+        programs: |_, _| {
+            let mut programs = concurrency::sanitized(Memory::Races)?;
+            programs.extend(concurrency::sanitized(Memory::Addresses)?);
+            Ok(programs)
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "fuzzing",
+        invariants: "1, 2, 3, 6, 7",
+        what: "Every fuzz target from its seeds: whatever comes in, no panic, no answer but the slow \
+               twin's.",
+        programs: |size, seed| {
+            let targets = fuzz::targets()?.len() as u64;
+            let until = match size.seconds(35) {
+                Some(seconds) => Until::Seconds((seconds / targets).max(5)),
+                None => Until::Runs(100_000_000),
+            };
+            fuzz::programs(until, Some(seed), None)
+        },
+        again_percent: None,
+    },
+];
