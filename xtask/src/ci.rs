@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::shell::{Failure, Program};
-use crate::{bench, checks, concurrency, fuzz, instructions, nginx};
+use crate::{bench, capi, checks, concurrency, fuzz, instructions, nginx};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -39,10 +39,11 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 }
 
 /// The tests first, and by the command that the README names.
-const PHASES: [Phase; 12] = [
+const PHASES: [Phase; 13] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
     phase("examples", examples),
+    phase("capi", capi::run),
     phase("trace", || checks::trace(Vec::new())),
     phase("nginx", || nginx::run(None)),
     phase("deny", checks::deny),

@@ -16,8 +16,8 @@ const SONAME: &str = "libtokenkit.so.0";
 pub(crate) enum Build {
     /// As for use: optimised across all crates.
     Release,
-    /// As the tests build the crates, which they have built already: with
-    /// checks for overflow.
+    /// As the tests build it, with checks for overflow, and the program beside
+    /// it.
     Test,
 }
 
@@ -34,7 +34,9 @@ impl Build {
                 Ok("release")
             }
             Self::Test => {
-                Program::cargo("build --package engine-ffi --lib --profile test").run()?;
+                // With the program, so that what both stand on is built once.
+                Program::cargo("build --package engine-ffi --package tokenkit --profile test")
+                    .run()?;
                 Ok("debug")
             }
         }
@@ -59,7 +61,7 @@ pub(crate) fn run(prefix: &Path, build: Build) -> Result<(), Failure> {
 
 /// The system's libraries that Rust's own wants; our crates and SQLite want none
 /// beyond them, as the tests see that link statically.
-fn native() -> Result<String, Failure> {
+pub(crate) fn native() -> Result<String, Failure> {
     let nothing = target().join("native-static-libs.a");
     let noted = Program::new("rustc")
         .words("--crate-type staticlib --crate-name nothing --print native-static-libs -o")

@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod callgrind;
+mod capi;
 mod checks;
 mod ci;
 mod concurrency;
@@ -59,14 +60,9 @@ cargo xtask COMMAND
   profile --before PROGRAM COMMIT
                               counts another build of benches' program `instructions`, with the
                               engine of that commit, for benches/REPORT.md to show as before
-<<<<<<< HEAD
-  header [--check]            the C header, made from engine-ffi; --check only compares it
-  install --prefix DIR [--quick]
-                              libtokenkit, its header and its pkg-config file below a folder;
-                              --quick builds it as the tests do
-=======
   nginx [FILTER]              the nginx module, built for this machine's nginx and tested under it
->>>>>>> 33f343e (wip nginx)
+  capi                        the C interface: tests in C and C++ by gcc and clang, under sanitizers
+                              and valgrind, docs/c.md, the Python example
   deny                        licences, bans and sources of the dependencies
   ci                          all that continuous integration runs, in its order
 ";
@@ -107,6 +103,7 @@ fn main() -> ExitCode {
             let check = args.flag("--check");
             args.none().and_then(|()| header::run(check))
         }
+        Some("capi") => args.none().and_then(|()| capi::run()),
         Some("install") => args.value("--prefix").and_then(|prefix| {
             let quick = args.flag("--quick");
             args.none()?;

@@ -76,7 +76,7 @@ pub struct tk_config {
 
 // SAFETY: repr(C), the size first, integers and pointers.
 unsafe impl Described for tk_config {
-    const LEAST: usize = 160;
+    const LEAST: usize = 152;
 }
 
 /// What a configuration comes to.

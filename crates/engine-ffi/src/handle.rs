@@ -13,7 +13,7 @@
 
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -162,11 +162,36 @@ pub(crate) fn free(engine: *const tk_engine) -> Result<(), Refusal> {
         // Its threads are not in this process and its locks may be held by
         // them: it is left alone. Its memory is shared with the parent until
         // either writes to it.
-        std::mem::forget(found);
+        leave(found);
     }
     // Release: see `give`.
     place.taken.store(false, Ordering::Release);
     Ok(())
+}
+
+/// An engine of a parent's, whose handle has ended here.
+struct Left {
+    _found: Arc<Found>,
+    _next: *mut Left,
+}
+
+/// Keeps an engine for good, where those who look for leaks find it.
+fn leave(found: Arc<Found>) {
+    static LEFT: AtomicPtr<Left> = AtomicPtr::new(ptr::null_mut());
+    let left = Box::leak(Box::new(Left {
+        _found: found,
+        _next: ptr::null_mut(),
+    }));
+    // Relaxed throughout: nobody ever follows these.
+    let mut first = LEFT.load(Ordering::Relaxed);
+    loop {
+        left._next = first;
+        let outcome = LEFT.compare_exchange_weak(first, left, Ordering::Relaxed, Ordering::Relaxed);
+        match outcome {
+            Ok(_) => return,
+            Err(now) => first = now,
+        }
+    }
 }
 
 /// Waits a little: a decision takes less than a microsecond, unless its thread
