@@ -24,7 +24,7 @@ pub struct Nginx {
 pub struct Setup {
     /// Processes that take requests.
     pub workers: u32,
-    /// What stands outside of all blocks.
+    /// What stands outside of all blocks: whose the workers are, among others.
     pub main: String,
     /// What stands in the `http` block, before its servers.
     pub http: String,
@@ -40,7 +40,7 @@ impl Setup {
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             workers: 1,
-            main: String::new(),
+            main: user().into(),
             http: "tokenkit_store store;".into(),
             server: server.into(),
             port: free_port(),
@@ -64,8 +64,6 @@ impl Setup {
 
     /// The whole configuration. Relative paths count from the place's folder.
     fn text(&self) -> String {
-        // Workers of another user could not read what is in the folder.
-        let user = if is_root() { "user root;" } else { "" };
         let Self {
             workers,
             main,
@@ -75,7 +73,6 @@ impl Setup {
         } = self;
         format!(
             "load_module {module};
-             {user}
              daemon off;
              worker_processes {workers};
              {main}
@@ -147,8 +144,7 @@ impl Nginx {
     #[must_use]
     pub fn start_with(place: &Place, text: &str, port: u16) -> Self {
         let mut command = command(place.folder());
-        let user = if is_root() { "user root;" } else { "" };
-        command.args(["-g", &format!("daemon off; pid nginx.pid; {user}")]);
+        command.args(["-g", &format!("daemon off; pid nginx.pid; {}", user())]);
         command.args(["-e", "error.log"]);
         Self::start(place, command, text, port, 1)
     }
@@ -277,6 +273,14 @@ fn write(file: &Path, text: &str) {
     fs::write(file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }
 
-fn is_root() -> bool {
+/// Workers of another user could not read what is in a test's folder.
+fn user() -> &'static str {
+    if is_root() { "user root;" } else { "" }
+}
+
+/// Whether the tests, and so nginx, may do all, such as start workers of another
+/// user.
+#[must_use]
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

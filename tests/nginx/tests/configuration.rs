@@ -2,7 +2,7 @@
 //! running nginx as it was; what goes wrong later denies.
 
 use nginx_tests::client::{ask, get};
-use nginx_tests::nginx::Setup;
+use nginx_tests::nginx::{Setup, is_root};
 use nginx_tests::place::Place;
 use nginx_tests::wait::wait_until;
 
@@ -222,4 +222,40 @@ fn a_client_without_an_address_is_answered_as_the_proxy_does() {
         "{answer}"
     );
     nginx.stop();
+}
+
+#[test]
+#[ignore = "cargo xtask nginx"]
+fn workers_are_told_when_they_may_not_read_the_store() {
+    if !is_root() {
+        eprintln!("left out: only root starts workers of another user");
+        return;
+    }
+    let place = Place::new();
+    let key = place.key(&[]);
+    std::fs::write(place.path("file"), "x").expect("a file");
+    let run = |program: &str, words: &[&str]| {
+        let done = std::process::Command::new(program)
+            .args(words)
+            .current_dir(place.folder())
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "{program} {words:?}"
+        );
+    };
+    let mut setup = with("tokenkit_ledger store/ledger;");
+    setup.main = "user nobody nogroup;".into();
+    run("chmod", &["755", "."]);
+    let nginx = setup.start(&place);
+    assert_eq!(get(nginx.port, "/file", &key.secret).status, 503);
+    assert!(nginx.log().contains("Permission denied"), "{}", nginx.log());
+
+    // Nothing has to be loaded but the workers.
+    run("chown", &["-R", "nobody:nogroup", "store"]);
+    nginx.reload();
+    wait_until("the new workers answer", || {
+        get(nginx.port, "/file", &key.secret).status == 200
+    });
+    assert!(nginx.stop().success());
 }

@@ -16,31 +16,36 @@ static ngx_int_t tokenkit_tell(ngx_http_request_t *r,
 ngx_int_t
 tokenkit_cleanse(ngx_http_request_t *r, tokenkit_hide_t hide)
 {
-    ngx_uint_t        kept, hidden;
-    ngx_list_part_t   old;
+    ngx_uint_t        n, first;
+    ngx_list_part_t   old, *part;
     ngx_table_elt_t  *header, *copy;
     tokenkit_walk_t   walk;
 
-    kept = 0;
-    hidden = 0;
+    first = 0;
     tokenkit_walk(&walk, &r->headers_in.headers.part);
 
-    while ((header = tokenkit_next(&walk)) != NULL) {
-        if (tokenkit_hides(&header->key, hide)) {
-            hidden++;
-        } else {
-            kept++;
-        }
-    }
+    for ( ;; ) {
+        header = tokenkit_next(&walk);
 
-    if (hidden == 0) {
-        return NGX_OK;
+        if (header == NULL) {
+            return NGX_OK;
+        }
+
+        if (tokenkit_hides(&header->key, hide)) {
+            break;
+        }
+
+        first++;
     }
 
     old = r->headers_in.headers.part;
 
     /* With room for the identity. */
-    if (ngx_list_init(&r->headers_in.headers, r->pool, kept + 3,
+    for (n = 3, part = &old; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, n,
                       sizeof(ngx_table_elt_t))
         != NGX_OK)
     {
@@ -49,8 +54,9 @@ tokenkit_cleanse(ngx_http_request_t *r, tokenkit_hide_t hide)
 
     tokenkit_walk(&walk, &old);
 
-    while ((header = tokenkit_next(&walk)) != NULL) {
-        if (tokenkit_hides(&header->key, hide)) {
+    for (n = 0; (header = tokenkit_next(&walk)) != NULL; n++) {
+
+        if (n == first || (n > first && tokenkit_hides(&header->key, hide))) {
             continue;
         }
 
