@@ -14,7 +14,8 @@
 //!
 //! What is acknowledged is on the disk (`synchronous=FULL`). One process writes
 //! at a time, any number read beside it (WAL). Of a key or a token only the
-//! digest is kept, and no error shows one.
+//! digest is kept, and no error shows one. Every row is sealed under the server
+//! secret: one that is not as it was written is [`StoreError::Damaged`].
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod health;
 mod record;
 mod rows;
 mod schema;
+mod seal;
 mod secret;
 mod staging;
 mod store;

@@ -10,13 +10,20 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use crate::record::{Label, StoredKey, StoredSession};
+use crate::seal::{key_seal, session_seal};
 
 /// The columns of [`key_record`], then those that [`stored_key`] adds.
-pub(crate) const KEY_COLUMNS: &str = "id, digest, project, hourly_limit, expires_at, state, \
-    require_origin, origins, ips, prefix, name, created_at, revoked_at";
+pub(crate) const KEY_COLUMNS: &str = concat!(
+    "id, digest, project, hourly_limit, expires_at, state, require_origin, origins, ips, seal IS ",
+    key_seal!(),
+    ", prefix, name, created_at, revoked_at"
+);
 
 /// The columns of [`stored_session`].
-pub(crate) const SESSION_COLUMNS: &str = "digest, id, project, user, expires_at, created_at, ended";
+pub(crate) const SESSION_COLUMNS: &str = concat!(
+    "digest, id, project, user, expires_at, created_at, ended, seal IS ",
+    session_seal!()
+);
 
 /// The column whose content no writer writes.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +33,7 @@ type Decoded<T> = Result<T, BadColumn>;
 
 /// The part of a key that the engine keeps.
 pub(crate) fn key_record(row: &Row<'_>) -> Decoded<KeyRecord> {
-    Ok(KeyRecord {
+    let record = KeyRecord {
         id: parsed(row, 0, "id")?,
         digest: KeyDigest::from_bytes(bytes(row, 1, "digest")?),
         policy: KeyPolicy {
@@ -41,23 +48,26 @@ pub(crate) fn key_record(row: &Row<'_>) -> Decoded<KeyRecord> {
             origins: list(row, 7, "origins", |texts| OriginList::parse(texts).ok())?,
             ips: list(row, 8, "ips", |texts| CidrList::parse(texts).ok())?,
         },
-    })
+    };
+    // Last, so that what means nothing is named by its column.
+    sealed(row, 9)?;
+    Ok(record)
 }
 
 /// The whole of a key.
 pub(crate) fn stored_key(row: &Row<'_>) -> Decoded<StoredKey> {
     Ok(StoredKey {
         record: key_record(row)?,
-        prefix: parsed::<Prefix>(row, 9, "prefix")?,
-        label: parsed::<Label>(row, 10, "name")?,
-        created_at: number(row, 11, "created_at")?,
-        revoked_at: optional(row, 12, "revoked_at")?,
+        prefix: parsed::<Prefix>(row, 10, "prefix")?,
+        label: parsed::<Label>(row, 11, "name")?,
+        created_at: number(row, 12, "created_at")?,
+        revoked_at: optional(row, 13, "revoked_at")?,
     })
 }
 
 /// The whole of a session.
 pub(crate) fn stored_session(row: &Row<'_>) -> Decoded<StoredSession> {
-    Ok(StoredSession {
+    let session = StoredSession {
         token: TokenDigest::from_bytes(bytes(row, 0, "digest")?),
         id: parsed(row, 1, "id")?,
         session: SessionRecord {
@@ -67,12 +77,36 @@ pub(crate) fn stored_session(row: &Row<'_>) -> Decoded<StoredSession> {
         },
         created_at: number(row, 5, "created_at")?,
         ended: flag(row, 6, "ended")?,
-    })
+    };
+    sealed(row, 7)?;
+    Ok(session)
 }
 
-/// The text that inserts a key into a table whose rows have two numbers besides.
+/// Whether a row is as it was written.
+fn sealed(row: &Row<'_>, index: usize) -> Decoded<()> {
+    if flag(row, index, "seal")? {
+        Ok(())
+    } else {
+        Err(BadColumn("seal"))
+    }
+}
+
+/// The text that inserts a key into a table whose rows have two numbers besides,
+/// and perhaps a seal.
 macro_rules! insert_into {
     ($table:literal, $first:literal, $second:literal) => {
+        insert_into!($table, $first, $second, "", "")
+    };
+    ("sealed", $table:literal, $first:literal, $second:literal) => {
+        insert_into!(
+            $table,
+            $first,
+            $second,
+            ", seal",
+            ", row_seal('key', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        )
+    };
+    ($table:literal, $first:literal, $second:literal, $column:literal, $seal:literal) => {
         concat!(
             "INSERT INTO ",
             $table,
@@ -81,8 +115,11 @@ macro_rules! insert_into {
             ", ",
             $second,
             ", id, digest, prefix, project, hourly_limit, expires_at, state, require_origin, \
-             origins, ips, name, created_at, revoked_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+             origins, ips, name, created_at, revoked_at",
+            $column,
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15",
+            $seal,
+            ")"
         )
     };
 }

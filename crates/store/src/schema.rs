@@ -11,12 +11,13 @@ use engine::ServerSecret;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::error::{Result, StoreError};
+use crate::seal;
 use crate::secret::private;
 
 /// `tkit`: by this number in its header a file says that it is a key store.
 const APPLICATION_ID: i32 = 0x746B_6974;
 /// The version of the tables below.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// Before this one, WAL could lose what was acknowledged after a reset that
 /// met a checkpoint (SQLite's release notes, 3.51.3).
 const LEAST_SQLITE: i32 = 3_051_003;
@@ -30,7 +31,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// Slots are dense and a key keeps its own for life. Empty lists are NULL, so
 /// that loading parses JSON only where there is some. `rev` is the number of
 /// the last transaction that changed the row: who knows `meta.rev` asks for
-/// what came later.
+/// what came later. `seal` is of the row's other columns, see [`seal`](crate::seal).
 const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -52,7 +53,8 @@ CREATE TABLE keys (
     name TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     revoked_at INTEGER,
-    rev INTEGER NOT NULL
+    rev INTEGER NOT NULL,
+    seal BLOB NOT NULL
 ) STRICT;
 CREATE INDEX keys_rev ON keys (rev);
 CREATE TABLE sessions (
@@ -63,7 +65,8 @@ CREATE TABLE sessions (
     expires_at INTEGER,
     created_at INTEGER NOT NULL,
     ended INTEGER NOT NULL,
-    rev INTEGER NOT NULL
+    rev INTEGER NOT NULL,
+    seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_rev ON sessions (rev);
 ";
@@ -109,11 +112,11 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
     let fingerprint: Vec<u8> = connection
         .query_row("SELECT secret_fingerprint FROM meta", [], |row| row.get(0))
         .map_err(sql)?;
-    if fingerprint == secret.fingerprint() {
-        Ok(connection)
-    } else {
-        Err(StoreError::OtherSecret(path.into()))
+    if fingerprint != secret.fingerprint() {
+        return Err(StoreError::OtherSecret(path.into()));
     }
+    seal::install(&connection, secret).map_err(sql)?;
+    Ok(connection)
 }
 
 /// Looks at the file without opening it: a process that opens and closes a

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::error::{Result, StoreError};
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
+use crate::seal::key_seal;
 use crate::writer::{Writer, next_slot};
 
 /// As `keys`, with a mark of the caller's in place of the revision. Without an
@@ -41,13 +42,15 @@ CREATE TEMP TABLE staged (
 ";
 
 /// Moves what is behind a number, up to the first that cannot be.
-const MOVE: &str = "
-INSERT OR FAIL INTO main.keys (slot, rev, id, digest, prefix, project, hourly_limit, expires_at,
-    state, require_origin, origins, ips, name, created_at, revoked_at)
+const MOVE: &str = concat!(
+    "INSERT OR FAIL INTO main.keys (slot, rev, id, digest, prefix, project, hourly_limit, expires_at,
+    state, require_origin, origins, ips, name, created_at, revoked_at, seal)
 SELECT ?1 + number - ?2 - 1, ?3, id, digest, prefix, project, hourly_limit, expires_at,
-    state, require_origin, origins, ips, name, created_at, revoked_at
-FROM temp.staged WHERE number > ?2 ORDER BY number
-";
+    state, require_origin, origins, ips, name, created_at, revoked_at, ",
+    key_seal!(),
+    "
+FROM temp.staged WHERE number > ?2 ORDER BY number"
+);
 
 /// Keys on their way into the store. Nobody sees them before the change into
 /// which they are moved is committed; dropped before, they never were.

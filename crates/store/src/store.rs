@@ -179,7 +179,7 @@ impl Store {
 pub(crate) fn key_by_id(connection: &Connection, path: &Path, id: KeyId) -> Result<StoredKey> {
     let query = format!("SELECT {KEY_COLUMNS} FROM keys WHERE id = ?1");
     let sql = |cause| StoreError::of(path, cause);
-    connection
+    let key = connection
         .prepare_cached(&query)
         .map_err(sql)?
         .query_row([id_column(id)], |row| {
@@ -187,7 +187,16 @@ pub(crate) fn key_by_id(connection: &Connection, path: &Path, id: KeyId) -> Resu
         })
         .optional()
         .map_err(sql)?
-        .ok_or(StoreError::NoKey(id))?
+        .ok_or(StoreError::NoKey(id))??;
+    // Its index leads to it, which no seal covers.
+    if key.record.id == id {
+        Ok(key)
+    } else {
+        Err(StoreError::Damaged {
+            path: path.to_path_buf(),
+            what: format!("the index leads from {id} to another key"),
+        })
+    }
 }
 
 /// Decodes a row; what cannot be decoded is damage.

@@ -15,6 +15,14 @@ use crate::store::key_by_id;
 /// A wait that nobody needs to be told of.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// Ends sessions. Whatever else their rows say: what has ended stays so.
+macro_rules! end_sessions {
+    () => {
+        "UPDATE sessions SET ended = 1, rev = ?2, \
+         seal = row_seal('session', digest, id, project, user, expires_at, created_at, 1)"
+    };
+}
+
 /// A change under way. Nobody sees anything of it until [`Writer::commit`]
 /// returns, which is when it is on the disk; dropped before, it never was.
 #[derive(Debug)]
@@ -83,7 +91,7 @@ impl<'s> Writer<'s> {
     /// [`StoreError::KeyExists`] and [`StoreError::DigestExists`]; the rest of
     /// the change stands, and may go on or be dropped.
     pub fn add_key(&mut self, key: &StoredKey) -> Result<()> {
-        let insert = insert_into!("keys", "slot", "rev");
+        let insert = insert_into!("sealed", "keys", "slot", "rev");
         let id = key.record.id;
         match insert_key(&self.transaction, insert, [self.next_slot, self.rev], key) {
             Ok(()) => {
@@ -134,8 +142,9 @@ impl<'s> Writer<'s> {
         self.transaction
             .prepare_cached(
                 "UPDATE keys SET project = ?2, hourly_limit = ?3, expires_at = ?4, state = ?5, \
-                 require_origin = ?6, origins = ?7, ips = ?8, name = ?9, revoked_at = ?10, rev = ?11 \
-                 WHERE id = ?1",
+                 require_origin = ?6, origins = ?7, ips = ?8, name = ?9, revoked_at = ?10, rev = ?11, \
+                 seal = row_seal('key', id, digest, prefix, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                 created_at, ?10) WHERE id = ?1",
             )
             .and_then(|mut update| {
                 update.execute(params![
@@ -165,8 +174,10 @@ impl<'s> Writer<'s> {
         let session = &stored.session;
         self.transaction
             .prepare_cached(
-                "INSERT INTO sessions (digest, id, project, user, expires_at, created_at, ended, rev) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO sessions \
+                 (digest, id, project, user, expires_at, created_at, ended, rev, seal) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+                 row_seal('session', ?1, ?2, ?3, ?4, ?5, ?6, ?7))",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -182,7 +193,9 @@ impl<'s> Writer<'s> {
             })
             .map(|_| ())
             .map_err(|cause| match cause.sqlite_error_code() {
-                Some(ErrorCode::ConstraintViolation) => StoreError::SessionExists(stored.id.clone()),
+                Some(ErrorCode::ConstraintViolation) => {
+                    StoreError::SessionExists(stored.id.clone())
+                }
                 _ => self.sql(cause),
             })
     }
@@ -193,10 +206,7 @@ impl<'s> Writer<'s> {
     ///
     /// [`StoreError::NoSession`].
     pub fn end_session(&mut self, id: &SessionId) -> Result<()> {
-        self.end(
-            "UPDATE sessions SET ended = 1, rev = ?2 WHERE id = ?1",
-            &id.as_str(),
-        )
+        self.end(concat!(end_sessions!(), " WHERE id = ?1"), &id.as_str())
     }
 
     /// Ends the session of a token. One that was ended before stays so.
@@ -206,7 +216,7 @@ impl<'s> Writer<'s> {
     /// [`StoreError::NoSession`].
     pub fn end_session_of(&mut self, token: &TokenDigest) -> Result<()> {
         self.end(
-            "UPDATE sessions SET ended = 1, rev = ?2 WHERE digest = ?1",
+            concat!(end_sessions!(), " WHERE digest = ?1"),
             token.as_bytes(),
         )
     }

@@ -392,7 +392,7 @@ fn every_wrong_file_has_its_own_error() {
         refused(&place.path, secret),
         StoreError::Newer {
             found: 9,
-            known: 1,
+            known: 2,
             ..
         }
     ));
