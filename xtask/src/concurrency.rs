@@ -106,8 +106,8 @@ pub(crate) enum Memory {
     Addresses,
 }
 
-/// The engine's own and the concurrent tests under a sanitizer, the standard
-/// library built with it too.
+/// The engine's own and the concurrent tests under a sanitizer; for races, the
+/// standard library is built with it too.
 pub(crate) fn sanitized(memory: Memory) -> Result<Vec<Program>, Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
         return Err(Failure::missing(
@@ -115,16 +115,24 @@ pub(crate) fn sanitized(memory: Memory) -> Result<Vec<Program>, Failure> {
             INSTALL_SOURCES,
         ));
     }
-    let (folder, sanitizer) = match memory {
-        Memory::Races => ("target/tsan", "-Zsanitizer=thread"),
-        Memory::Addresses => ("target/asan", "-Zsanitizer=address"),
+    let (cargo, folder, sanitizer) = match memory {
+        Memory::Races => (
+            "+nightly test -Zbuild-std --target",
+            "target/tsan",
+            "-Zsanitizer=thread",
+        ),
+        Memory::Addresses => (
+            "+nightly test --target",
+            "target/asan",
+            "-Zsanitizer=address",
+        ),
     };
     let tests = [
         "--package engine --lib",
         "--package tokenkit-tests --test concurrency",
     ];
     let programs = tests.iter().map(|tests| {
-        Program::cargo("+nightly test -Zbuild-std --target")
+        Program::cargo(cargo)
             .arg(TARGET)
             .words(tests)
             .env("CARGO_TARGET_DIR", folder)

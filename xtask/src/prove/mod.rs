@@ -12,7 +12,7 @@ use crate::args::Args;
 use crate::shell::{Failure, Program};
 pub(crate) use plan::Size;
 use plan::{CHECKS, Check};
-use report::{Entry, Outcome};
+use report::{Entry, Outcome, Page};
 use tally::Tally;
 
 /// Minutes of a run for which nothing is said.
@@ -31,6 +31,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
         .unwrap_or_else(|| fastrand::u64(1..1 << 32));
     let names = args.rest();
     let checks = chosen(&names)?;
+    let page = Page::new(command(size, seed), seed);
     let mut entries = Vec::new();
     for (number, check) in checks.iter().enumerate() {
         eprintln!("== {} of {}: {}", number + 1, checks.len(), check.name);
@@ -42,10 +43,11 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
             entry.took.as_secs()
         );
         entries.push(entry);
-    }
-    // A part says nothing of the rest: what was proved before stands.
-    if names.is_empty() {
-        report::write(&command(size, seed), seed, &entries)?;
+        // A part says nothing of the rest: what was proved before stands. Else
+        // after each check, so that a run that is ended leaves what it did.
+        if names.is_empty() {
+            page.write(&entries, checks.len())?;
+        }
     }
     match entries.iter().find_map(|entry| match &entry.outcome {
         Outcome::Found(text) => Some(format!("{}: {text}", entry.name)),

@@ -55,7 +55,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 12] = [
+pub(crate) const CHECKS: [Check; 13] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -151,20 +151,6 @@ pub(crate) const CHECKS: [Check; 12] = [
         again_percent: Some(4),
     },
     Check {
-        name: "kill -9 of who writes the store",
-        invariants: "4",
-        what: "Writers are killed at any moment: what was acknowledged is there, nothing is half \
-               there, and who follows comes to know the same.",
-        programs: |size, _| {
-            // A kill takes some 50 ms.
-            let kills = size.seconds(3).map_or(20_000, |seconds| seconds * 10);
-            let words = "--package tokenkit-store --test kill -- --nocapture";
-            let test = Program::cargo("test --profile prove").words(words);
-            Ok(vec![test.env("TOKENKIT_KILLS", &kills.to_string())])
-        },
-        again_percent: None,
-    },
-    Check {
         name: "models",
         invariants: "1, 3, 4, 5",
         what: "loom runs every interleaving of the engine's small models, and finds the fault of each \
@@ -207,6 +193,35 @@ pub(crate) const CHECKS: [Check; 12] = [
                 None => Until::Runs(100_000_000),
             };
             fuzz::programs(until, Some(seed), None)
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "kill -9 of who writes the store",
+        invariants: "4",
+        what: "Writers are killed at any moment: what was acknowledged is there, nothing is half \
+               there, and who follows comes to know the same.",
+        programs: |size, _| {
+            // A kill takes some 50 ms.
+            let kills = size.seconds(3).map_or(20_000, |seconds| seconds * 10);
+            let words = "--package tokenkit-store --test kill -- --nocapture";
+            let test = Program::cargo("test --profile prove").words(words);
+            Ok(vec![test.env("TOKENKIT_KILLS", &kills.to_string())])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "damage to the store",
+        invariants: "1, 7",
+        what: "Its file with every bit of every kind of row flipped, sectors emptied, pages in each \
+               other's place, its end or its log cut: it is refused, or admits nobody whom it would \
+               not have admitted before.",
+        programs: |size, _| {
+            // One takes some 5 ms.
+            let damages = size.seconds(2).map_or(1_000_000, |seconds| seconds * 100);
+            let words = "--package tokenkit-store --test damage -- --nocapture";
+            let test = Program::cargo("test --profile prove").words(words);
+            Ok(vec![test.env("TOKENKIT_DAMAGES", &damages.to_string())])
         },
         again_percent: None,
     },

@@ -46,17 +46,42 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
 }
 
-/// Writes the page anew.
-pub(crate) fn write(command: &str, seed: u64, entries: &[Entry]) -> Result<(), Failure> {
-    let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
-    let page = page(&origin::brief(), command, seed, entries, &found);
-    std::fs::write(root().join(FILE), page)
-        .map_err(|error| Failure::found(format!("cannot write {FILE}: {error}")))?;
-    eprintln!("written: {FILE}");
-    Ok(())
+/// What the page says of the whole run.
+pub(crate) struct Page {
+    /// Machine, compiler and commit, as they were at its start.
+    origin: String,
+    command: String,
+    seed: u64,
 }
 
-fn page(origin: &str, command: &str, seed: u64, entries: &[Entry], found: &str) -> String {
+impl Page {
+    /// Of a run that begins now.
+    pub(crate) fn new(command: String, seed: u64) -> Self {
+        Self {
+            origin: origin::brief(),
+            command,
+            seed,
+        }
+    }
+
+    /// Writes the page anew, with what has run so far of so many checks.
+    pub(crate) fn write(&self, entries: &[Entry], checks: usize) -> Result<(), Failure> {
+        let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
+        std::fs::write(root().join(FILE), page(self, entries, checks, &found))
+            .map_err(|error| Failure::found(format!("cannot write {FILE}: {error}")))
+    }
+}
+
+fn page(run: &Page, entries: &[Entry], checks: usize, found: &str) -> String {
+    let Page {
+        origin,
+        command,
+        seed,
+    } = run;
+    let ended = match checks - entries.len() {
+        0 => String::new(),
+        left => format!(" Ended before the last {left} checks."),
+    };
     let took: Duration = entries.iter().map(|entry| entry.took).sum();
     let mut page = format!(
         "# Proof\n\n\
@@ -65,7 +90,7 @@ fn page(origin: &str, command: &str, seed: u64, entries: &[Entry], found: &str) 
          allowed; `cargo xtask prove --full` does a billion operations, decisions of threads and decisions of\n\
          processes, a hundred million addresses, and a hundred million executions of each fuzz target.\n\n\
          {origin}\n\
-         In all: {}, seed {seed}.\n\n\
+         In all: {}, seed {seed}.{ended}\n\n\
          | check | invariants | how often | time | found |\n|---|---|---|---:|---|\n",
         time(took)
     );
@@ -134,18 +159,17 @@ mod tests {
             entry(Outcome::Found("exit code 1".into())),
             entry(Outcome::Missing("no Miri".into())),
         ];
-        let page = page(
-            "Machine: x.\n",
-            "cargo xtask prove",
-            5,
-            &entries,
-            "## Found\n",
-        );
+        let run = Page {
+            origin: "Machine: x.\n".into(),
+            command: "cargo xtask prove".into(),
+            seed: 5,
+        };
+        let page = page(&run, &entries, 4, "## Found\n");
         for expected in [
             "| oracle | 1, 2 | 7 operations | 2 min | nothing |",
             "| oracle | 1, 2 | 7 operations | 2 min | **exit code 1** |",
             "| oracle | 1, 2 | - | 2 min | not run: no Miri |",
-            "In all: 6 min, seed 5.",
+            "In all: 6 min, seed 5. Ended before the last 1 checks.",
             "```\ncargo test\n```",
             "\n## Found\n",
         ] {
