@@ -11,7 +11,7 @@ use engine::ServerSecret;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::error::{Result, StoreError};
-use crate::seal;
+use crate::seal::{self, key_seal, session_seal};
 use crate::secret::private;
 
 /// `tkit`: by this number in its header a file says that it is a key store.
@@ -71,6 +71,16 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_rev ON sessions (rev);
 ";
 
+/// What makes the tables of version 1, which had no seals, those of version 2.
+const SEAL: &str = concat!(
+    "ALTER TABLE keys ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+     ALTER TABLE sessions ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+     UPDATE keys SET seal = ",
+    key_seal!(),
+    "; UPDATE sessions SET seal = ",
+    session_seal!(),
+);
+
 /// What is at a path.
 #[derive(PartialEq, Eq)]
 enum Found {
@@ -78,6 +88,8 @@ enum Found {
     Blank,
     /// A key store of our version.
     Store,
+    /// One whose rows have no seals yet.
+    Unsealed,
 }
 
 /// Opens the store at a path; with `create` makes it where there is none.
@@ -116,6 +128,9 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
         return Err(StoreError::OtherSecret(path.into()));
     }
     seal::install(&connection, secret).map_err(sql)?;
+    if found == Found::Unsealed {
+        seal_all(&mut connection, path, sql)?;
+    }
     Ok(connection)
 }
 
@@ -167,6 +182,7 @@ fn look(
     let path = path.to_path_buf();
     match (application_id, version) {
         (APPLICATION_ID, VERSION) => Ok(Found::Store),
+        (APPLICATION_ID, 1) => Ok(Found::Unsealed),
         (APPLICATION_ID, found) if found > VERSION => Err(StoreError::Newer {
             path,
             found,
@@ -260,6 +276,26 @@ fn fill(
         transaction
             .pragma_update(None, "application_id", APPLICATION_ID)
             .map_err(sql)?;
+        transaction
+            .pragma_update(None, "user_version", VERSION)
+            .map_err(sql)?;
+    }
+    transaction.commit().map_err(sql)
+}
+
+/// Brings a store of version 1 to ours, in one transaction: what it says now is
+/// what its seals hold it to. Linear in its rows.
+fn seal_all(
+    connection: &mut Connection,
+    path: &Path,
+    sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
+) -> Result<()> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sql)?;
+    // Another process may have been first.
+    if look(&transaction, path, sql)? == Found::Unsealed {
+        transaction.execute_batch(SEAL).map_err(sql)?;
         transaction
             .pragma_update(None, "user_version", VERSION)
             .map_err(sql)?;

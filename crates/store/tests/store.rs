@@ -641,3 +641,45 @@ fn no_error_and_no_debug_shows_a_digest() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_store_of_before_the_seals_is_sealed_once() {
+    let place = place();
+    let mut store = place.create();
+    let key = place.key();
+    add(&mut store, &key);
+    let mut writer = store.write().unwrap();
+    writer.add_session(&place.session()).unwrap();
+    writer.commit().unwrap();
+    drop(store);
+    let raw = rusqlite::Connection::open(&place.path).unwrap();
+    raw.execute_batch(
+        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE sessions DROP COLUMN seal; \
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    // Not by who has another secret.
+    let other = ServerSecret::from_bytes([8; 32]);
+    assert!(matches!(
+        refused(&place.path, &other),
+        StoreError::OtherSecret(_)
+    ));
+    // Of several at once one does it.
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| poll(&mut place.follower())))
+            .collect();
+        for thread in threads {
+            let found = thread.join().unwrap();
+            assert_eq!(ids(&found), [key.record.id]);
+            assert_eq!(found.sessions.len(), 1);
+        }
+    });
+    raw.execute_batch("UPDATE keys SET hourly_limit = 5")
+        .unwrap();
+    let error = place
+        .follower()
+        .poll(|_| Ok::<_, StoreError>(()))
+        .unwrap_err();
+    assert!(error.to_string().contains("seal"), "{error}");
+}
