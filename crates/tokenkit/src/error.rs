@@ -14,7 +14,8 @@ pub(crate) struct OperatorError(String);
 
 impl OperatorError {
     /// An error with its whole message. Line breaks become spaces, so that one
-    /// error stays one line.
+    /// error stays one line; what could be a secret, given in a wrong place, is
+    /// hidden.
     pub(crate) fn new(message: impl fmt::Display) -> Self {
         let message = message.to_string();
         let parts: Vec<&str> = message
@@ -22,7 +23,7 @@ impl OperatorError {
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
-        Self(parts.join(" "))
+        Self(without_whole_secrets(&parts.join(" ")))
     }
 
     /// An error with what lies behind it, for one whose text does not tell that.
@@ -77,16 +78,27 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// A text in which whatever could be a key, a token or a digest is hidden:
-/// every run of 24 or more letters, digits and `_`.
+/// A text in which whatever could be a part of a key, a token or a digest is
+/// hidden: every run of 24 or more letters, digits and `_`. For what stands
+/// where a secret may well stand.
 pub(crate) fn without_secrets(text: &str) -> String {
-    const LONGEST_SHOWN: usize = 23;
+    hide(text, 24, |c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A text in which whatever could be a whole one is hidden: every run of as
+/// many letters and digits as a token has, of which keys and digests have more.
+/// For what should hold none, and may by mistake; file names it leaves alone.
+pub(crate) fn without_whole_secrets(text: &str) -> String {
+    hide(text, 43, |c| c.is_ascii_alphanumeric())
+}
+
+/// Hides runs of so many bytes and more.
+fn hide(text: &str, shortest: usize, is_part: fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let run = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        shown.push_str(if run > LONGEST_SHOWN {
+        shown.push_str(if run >= shortest {
             "[hidden]"
         } else {
             &rest[..run]
@@ -106,6 +118,19 @@ mod tests {
     fn an_error_is_one_line() {
         let error = OperatorError::wrap("a", "b\n\n  c\n");
         assert_eq!(error.to_string(), "a: b c");
+    }
+
+    #[test]
+    fn an_error_hides_what_could_be_a_whole_secret() {
+        let long = "a1".repeat(24);
+        let error = OperatorError::new(format_args!(
+            "\"tk_live_{long}\" in /tmp/{}/x",
+            "b".repeat(42)
+        ));
+        assert_eq!(
+            error.to_string(),
+            format!("\"tk_live_[hidden]\" in /tmp/{}/x", "b".repeat(42))
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! One line for each request, where a setting asks for it. It says the path
-//! without the query and, of the headers, none: both may hold secrets.
+//! without the query and, of the headers, none: both may hold secrets. What
+//! could be a secret in the path or in place of the method is hidden.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
 use engine::{Decision, KeyId, Reason};
 use http::{Method, Request, StatusCode};
+
+use crate::error::without_whole_secrets;
 
 /// A line under way.
 pub(super) struct Entry {
@@ -58,8 +61,8 @@ impl Entry {
         } = self;
         tracing::info!(
             target: TARGET,
-            %method,
-            path,
+            method = without_whole_secrets(method.as_str()),
+            path = without_whole_secrets(&path),
             status = status.as_u16(),
             reason = reason.map(Reason::as_str),
             key = key.map(tracing::field::display),
