@@ -94,6 +94,12 @@ extern ngx_module_t   ngx_http_tokenkit_module;
 extern ngx_command_t  tokenkit_commands[];
 
 
+/* numbers.c */
+char *tokenkit_conf_failures(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *tokenkit_conf_max_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *tokenkit_conf_max_age(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *tokenkit_conf_cost(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* walk.c */
 void tokenkit_walk(tokenkit_walk_t *walk, ngx_list_part_t *part);
 ngx_table_elt_t *tokenkit_next(tokenkit_walk_t *walk);
