@@ -53,8 +53,9 @@ cargo xtask COMMAND
   bench [--quick] [FILTER]    the benchmarks, all or those named so, and benches/REPORT.md;
                               --quick only checks that they run and answer rightly
   bench --report              benches/REPORT.md again, from what was measured last
-  bench e2e [--quick] [--rounds N] [--seconds N]
-                              tokenkit serve beside HAProxy and nginx
+  bench e2e [--quick] [--rounds N] [--seconds N] [NAME]
+                              tokenkit serve and the nginx module beside HAProxy and nginx; with a
+                              NAME only those that hold it, such as nginx, and no report
   instructions [--save]       instructions per decision, against benches/instructions.toml
   profile [FILTER]            where the instructions of a decision go
   profile --before PROGRAM COMMIT

@@ -11,6 +11,7 @@ mod wrk;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::args::Args;
 use crate::figures::Figures;
@@ -33,6 +34,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let quick = args.flag("--quick");
     let rounds = args.number("--rounds")?;
     let seconds = args.number("--seconds")?;
+    let only = args.next_word();
     args.none()?;
     let (rounds, seconds) = match quick {
         true => (rounds.unwrap_or(1), seconds.unwrap_or(1)),
@@ -48,10 +50,22 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
         wrk::CONNECTIONS,
         tools.versions
     ));
-    load(&tools, &folder, rounds, seconds, &mut figures)?;
-    large::measure(&tools, &folder, if quick { 1 } else { 5 }, &mut figures)?;
+    let of_all = only.is_none();
+    load(
+        &tools,
+        &folder,
+        rounds,
+        seconds,
+        only.as_deref(),
+        &mut figures,
+    )?;
+    if of_all {
+        large::measure(&tools, &folder, if quick { 1 } else { 5 }, &mut figures)?;
+    }
     ratios(&mut figures);
-    figures.write("e2e")?;
+    if of_all {
+        figures.write("e2e")?;
+    }
     for figure in &figures.figures {
         println!("{:<44}{:>16.2} {}", figure.name, figure.value, figure.unit);
     }
@@ -61,20 +75,23 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Drives every subject in turn, in rounds.
+/// Drives every subject in turn, or those whose names hold a text, in rounds.
 fn load(
     tools: &Tools,
     folder: &Path,
     rounds: u64,
     seconds: u64,
+    only: Option<&str>,
     figures: &mut Figures,
 ) -> Result<(), Failure> {
     let folder = folder.join("small");
     let keys = Keys::draw(&folder, KEYS, Job::ALL.len())?;
     let store = import(tools, &folder, &keys)?;
     let mut stage = Stage::start(tools, &folder, &keys, &store)?;
+    let wanted = |subject: &Subject| only.is_none_or(|only| subject.name.contains(only));
+    stage.subjects.retain(wanted);
     for subject in &stage.subjects {
-        let process = &mut stage.processes[subject.process];
+        let process = &mut stage.processes[subject.processes[0]];
         probe::first(
             process,
             subject.port,
@@ -86,12 +103,15 @@ fn load(
     }
     let script = subjects::configurations().join("load.lua");
     let drive = |subject: &Subject, seconds| -> Result<Round, Failure> {
-        let process = &stage.processes[subject.process];
+        let cpu_time = || -> Result<Duration, Failure> {
+            let of = |process: &usize| stage.processes[*process].cpu_time();
+            subject.processes.iter().map(of).sum()
+        };
         let url = format!("http://127.0.0.1:{}{}", subject.port, subject.path);
-        let before = process.cpu_time()?;
+        let before = cpu_time()?;
         let asks = subject.job.asks();
         let load = wrk::drive(LOAD, &script, &url, &keys.plain, asks, seconds)?;
-        let used = process.cpu_time()?.saturating_sub(before);
+        let used = cpu_time()?.saturating_sub(before);
         Ok(Round {
             cpu_us: used.as_secs_f64() * 1e6 / load.requests as f64,
             p99_us: load.p99_us,
@@ -191,6 +211,9 @@ fn ratios(figures: &mut Figures) {
     };
     let ratio = |row: &str| of(&format!("{row}/tokenkit")) / of(&format!("{row}/haproxy"));
     let (ours, theirs) = (added("tokenkit"), added("haproxy"));
+    let plain = of("reverse_proxy/nginx_plain_bare");
+    let by_module = of("reverse_proxy/nginx_module") - plain;
+    let by_asking = of("reverse_proxy/nginx_auth_request") - plain;
     let found = [
         ("forward_auth/ratio", ratio("forward_auth"), "ratio"),
         ("reverse_proxy/ratio", ratio("reverse_proxy"), "ratio"),
@@ -203,8 +226,12 @@ fn ratios(figures: &mut Figures) {
         ("auth_adds/haproxy", theirs, "us"),
         ("auth_adds/ratio", ours / theirs, "ratio"),
         ("memory/ratio", ratio("memory"), "ratio"),
+        ("nginx_adds/module", by_module, "us"),
+        ("nginx_adds/auth_request", by_asking, "us"),
+        ("nginx_adds/ratio", by_module / by_asking, "ratio"),
     ];
-    for (name, value, unit) in found {
+    // What was not measured, as in a run of some subjects, is left out.
+    for (name, value, unit) in found.into_iter().filter(|(_, value, _)| !value.is_nan()) {
         figures.add(name, value, unit);
     }
 }

@@ -48,8 +48,8 @@ pub(super) struct Subject {
     pub(super) checks: bool,
     pub(super) port: u16,
     pub(super) path: &'static str,
-    /// Which of the processes it is.
-    pub(super) process: usize,
+    /// Which of the processes it is made of; the first is the one that is asked.
+    pub(super) processes: Vec<usize>,
 }
 
 /// All programs, at work.
@@ -71,9 +71,10 @@ impl Stage {
         keys: &Keys,
         store: &Path,
     ) -> Result<Self, Failure> {
-        let [behind, ports @ ..] = free_ports::<17>()?;
+        let [behind, ports @ ..] = free_ports::<22>()?;
         let (haproxy_ports, rest) = ports.split_at(4);
-        let (nginx_ports, tokenkit_ports) = rest.split_at(4);
+        let (nginx_ports, rest) = rest.split_at(4);
+        let (door_ports, tokenkit_ports) = rest.split_at(5);
         let service = Template::new(folder, "service.conf")?
             .put("SERVICE", behind)
             .write()?;
@@ -97,7 +98,7 @@ impl Stage {
                         checks: bare == 0,
                         port: ports[2 * at + bare],
                         path: "/",
-                        process,
+                        processes: vec![process],
                     });
                 }
             }
@@ -120,11 +121,67 @@ impl Stage {
                 checks: suffix.is_empty(),
                 port: ports[0],
                 path,
-                process: stage.processes.len(),
+                processes: vec![stage.processes.len()],
             });
             stage.processes.push(process);
         }
+        stage.add_doors(tools, folder, store, door_ports, behind)?;
         Ok(stage)
+    }
+
+    /// Adds our own two doors of nginx: the module, and `auth_request` to
+    /// `tokenkit serve`, which is two processes; and nginx without either.
+    fn add_doors(
+        &mut self,
+        tools: &Tools,
+        folder: &Path,
+        store: &Path,
+        ports: &[u16],
+        behind: u16,
+    ) -> Result<(), Failure> {
+        let &[module, asking, bare, answers, health] = ports else {
+            return Err(Failure::found("five ports are wanted"));
+        };
+        // What an earlier run charged is none of this one's.
+        let _ = fs::remove_file(folder.join("module.ledger"));
+        let file = Template::new(folder, "module.conf")?
+            .put("MODULE", tools.module.display())
+            .put("STORE", store.display())
+            .put("PROXY", module)
+            .put("SERVICE", behind)
+            .write()?;
+        let module_process = start("nginx", SUBJECT, &["-c", &file], folder, "module")?;
+        let file = Template::new(folder, "ask.conf")?
+            .put("PROXY_BARE", bare)
+            .put("PROXY", asking)
+            .put("ANSWER", answers)
+            .put("SERVICE", behind)
+            .write()?;
+        let asking_process = start("nginx", SUBJECT, &["-c", &file], folder, "ask")?;
+        // Counts of its own: the other servers share those beside the store.
+        let more = ["--set", "store.ledger=none"];
+        let log = folder.join("asked-tokenkit.log");
+        let words = tokenkit_words(store, &[answers, health], None);
+        let words = [words, more.map(String::from).to_vec()].concat();
+        let answering = Process::start(SUBJECT, &tools.tokenkit, &words, &log)?;
+        let first = self.processes.len();
+        self.processes
+            .extend([module_process, asking_process, answering]);
+        for (name, port, processes) in [
+            ("nginx_module", module, vec![first]),
+            ("nginx_auth_request", asking, vec![first + 1, first + 2]),
+            ("nginx_plain_bare", bare, vec![first + 1]),
+        ] {
+            self.subjects.push(Subject {
+                name: format!("{}/{name}", Job::ReverseProxy.as_str()),
+                job: Job::ReverseProxy,
+                checks: !name.ends_with("_bare"),
+                port,
+                path: "/",
+                processes,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -173,6 +230,17 @@ pub(super) fn tokenkit(
     ports: &[u16],
     upstream: Option<&str>,
 ) -> Result<Process, Failure> {
+    let log = folder.join(format!("{name}.log"));
+    Process::start(
+        SUBJECT,
+        program,
+        &tokenkit_words(store, ports, upstream),
+        &log,
+    )
+}
+
+/// What tokenkit is started with.
+fn tokenkit_words(store: &Path, ports: &[u16], upstream: Option<&str>) -> Vec<String> {
     let address = |port: &u16| format!("127.0.0.1:{port}");
     let mut words: Vec<String> = vec!["serve".into(), "--threads".into(), "1".into()];
     words.extend(["--data-dir".into(), store.display().to_string()]);
@@ -183,8 +251,7 @@ pub(super) fn tokenkit(
         // Whoever asks for others is a proxy, and is believed.
         None => words.extend(["--set".into(), "http.trusted_proxies=127.0.0.1/32".into()]),
     }
-    let log = folder.join(format!("{name}.log"));
-    Process::start(SUBJECT, program, &words, &log)
+    words
 }
 
 fn start(
@@ -269,17 +336,34 @@ mod tests {
     fn templates_have_no_words_left() {
         let folder = std::env::temp_dir().join(format!("xtask-stage-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        for name in ["haproxy.cfg", "nginx.conf", "service.conf"] {
+        for name in [
+            "haproxy.cfg",
+            "nginx.conf",
+            "service.conf",
+            "module.conf",
+            "ask.conf",
+        ] {
             let mut template = Template::new(&folder, name)
                 .unwrap()
                 .put_ports(&[1, 2, 3, 4]);
-            for name in ["MAP", "MODULES", "CONFIGURATIONS", "KEYS", "SERVICE"] {
+            let words = [
+                "MAP",
+                "MODULES",
+                "MODULE",
+                "CONFIGURATIONS",
+                "KEYS",
+                "SERVICE",
+                "STORE",
+            ];
+            for name in words {
                 template = template.put(name, "put");
             }
             let path = template.write().unwrap();
             let text = fs::read_to_string(path).unwrap();
             let rules = text.lines().filter(|line| !line.starts_with('#'));
-            assert_eq!(rules.filter(|line| line.contains('@')).count(), 0, "{name}");
+            // A place within nginx has a name with one.
+            let left = |line: &&str| line.replace("@tokenkit_refused", "").contains('@');
+            assert_eq!(rules.filter(left).count(), 0, "{name}");
         }
         fs::remove_dir_all(folder).unwrap();
     }

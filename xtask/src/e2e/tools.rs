@@ -12,11 +12,13 @@ const MODULES: [&str; 3] = [
     "/usr/share/nginx/modules",
 ];
 const INSTALL: &str =
-    "apt-get install haproxy nginx libnginx-mod-http-lua wrk (or your system's like)";
+    "apt-get install haproxy nginx nginx-dev libnginx-mod-http-lua wrk (or your system's like)";
 
 /// Where everything is.
 pub(super) struct Tools {
     pub(super) nginx_modules: PathBuf,
+    /// Our own module of nginx.
+    pub(super) module: PathBuf,
     pub(super) tokenkit: PathBuf,
     /// tokenkit as a proxy that decides nothing.
     pub(super) bare: PathBuf,
@@ -50,14 +52,23 @@ impl Tools {
             .find(|folder| folder.join("ngx_http_lua_module.so").is_file())
             .ok_or_else(|| Failure::missing("nginx's Lua module", INSTALL))?;
         let (tokenkit, bare) = build(folder)?;
+        let module = build_module(folder)?;
         let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
         Ok(Self {
             nginx_modules,
+            module,
             tokenkit,
             bare,
             versions: format!("{}; {}", first(&haproxy), first(&nginx)),
         })
     }
+}
+
+/// Builds the module of nginx with a library of its own.
+fn build_module(folder: &Path) -> Result<PathBuf, Failure> {
+    Program::cargo("rustc --release --package engine-ffi --lib --crate-type staticlib").run()?;
+    let library = target().join("release/libengine_ffi.a");
+    crate::nginx::build(&library, &folder.join("module"))
 }
 
 /// Builds tokenkit, and tokenkit without its gate, and puts both where no
