@@ -153,7 +153,7 @@ pub(crate) const CHECKS: [Check; 13] = [
     Check {
         name: "models",
         invariants: "1, 3, 4, 5",
-        what: "loom runs every interleaving of the engine's small models, and finds the fault of each \
+        what: "loom runs the interleavings of the engine's small models, and finds the fault of each \
                broken twin.",
         programs: |_, _| Ok(vec![concurrency::models()]),
         again_percent: None,
