@@ -1,5 +1,6 @@
 //! nginx with the module, in a folder of its own.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use crate::client::Client;
 use crate::place::{Place, module};
 use crate::wait::wait_until;
 
@@ -91,6 +93,7 @@ impl Setup {
                  {http}
                  server {{
                      listen 127.0.0.1:{port} reuseport;
+                     add_header x-worker $pid always;
                      {server}
                  }}
              }}
@@ -189,6 +192,23 @@ impl Nginx {
         let children = fs::read_to_string(path).unwrap_or_default();
         let ids = children.split_whitespace();
         ids.filter_map(|id| id.parse().ok()).collect()
+    }
+
+    /// A connection to each of so many workers, by its process id. Each has
+    /// answered a request for `/file`, and so has all that it decides by.
+    #[must_use]
+    pub fn each_worker(&self, head: &str, workers: usize) -> HashMap<String, Client> {
+        let mut found = HashMap::new();
+        for _ in 0..1000 {
+            if found.len() == workers {
+                return found;
+            }
+            let mut client = Client::connect(self.port).expect("nginx listens");
+            let answer = client.ask("GET /file", head).expect("an answer");
+            let worker = answer.header("x-worker").unwrap_or_default();
+            found.insert(worker.to_owned(), client);
+        }
+        panic!("of {workers} workers only {} answer", found.len());
     }
 
     /// Has the configuration read anew, and waits until the workers are others.

@@ -1,11 +1,10 @@
 //! A change of the store reaches every worker within 100 ms.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use nginx_tests::client::{Client, ask, get};
+use nginx_tests::client::{ask, get};
 use nginx_tests::nginx::Setup;
-use nginx_tests::place::{Key, Place};
+use nginx_tests::place::Place;
 use nginx_tests::wait::{PATIENCE, wait_until};
 
 const WORKERS: usize = 4;
@@ -14,22 +13,6 @@ const WITHIN: Duration = Duration::from_millis(100);
 
 /// A key that is not known yet is a guess, of which a few would block us.
 const EXEMPT: &str = "tokenkit_failures_exempt 127.0.0.0/8;";
-
-/// A connection to each worker, which says its process id.
-fn each_worker(port: u16, key: &Key) -> HashMap<String, Client> {
-    let head = format!("api-key: {}\r\n", key.secret);
-    let mut found = HashMap::new();
-    for _ in 0..1000 {
-        if found.len() == WORKERS {
-            return found;
-        }
-        let mut client = Client::connect(port).expect("nginx listens");
-        let answer = client.ask("GET /file", &head).expect("an answer");
-        let worker = answer.header("x-worker").unwrap_or_default().to_owned();
-        found.entry(worker).or_insert(client);
-    }
-    panic!("of {WORKERS} workers only {} answer", found.len());
-}
 
 /// What a round took: from the end of the command until every worker obeyed.
 struct Rounds(Vec<Duration>);
@@ -54,7 +37,7 @@ fn a_revoked_key_is_refused_by_every_worker_in_time() {
     let place = Place::new();
     std::fs::write(place.path("file"), "x").expect("a file");
     place.key(&[]);
-    let nginx = Setup::new("tokenkit on; root .; add_header x-worker $pid always;")
+    let nginx = Setup::new("tokenkit on; root .;")
         .workers(u32::try_from(WORKERS).unwrap_or_default())
         .http(EXEMPT)
         .start(&place);
@@ -64,10 +47,10 @@ fn a_revoked_key_is_refused_by_every_worker_in_time() {
         wait_until("the new key is known to all", || {
             (0..20 * WORKERS).all(|_| get(nginx.port, "/file", &key.secret).status == 200)
         });
-        let workers = each_worker(nginx.port, &key);
+        let head = format!("api-key: {}\r\n", key.secret);
+        let workers = nginx.each_worker(&head, WORKERS);
         place.tokenkit(&["key", "revoke", &key.id]);
         let revoked = Instant::now();
-        let head = format!("api-key: {}\r\n", key.secret);
         for mut client in workers.into_values() {
             loop {
                 let answer = client.ask("GET /file", &head).expect("an answer");

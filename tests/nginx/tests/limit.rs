@@ -8,7 +8,9 @@ use nginx_tests::hour::away_from_its_end;
 use nginx_tests::load::{Tally, drive};
 use nginx_tests::nginx::{Nginx, Setup, signal};
 use nginx_tests::place::{Key, Place};
-use nginx_tests::wait::pause;
+use nginx_tests::serve::Serve;
+use nginx_tests::service::Service;
+use nginx_tests::wait::{pause, wait_until};
 
 const LIMIT: u64 = 10_000;
 const REQUESTS: u64 = 50_000;
@@ -132,4 +134,52 @@ fn reloads_go_on_with_the_same_budget() {
     // A worker that leaves closes connections on which nothing is under way; a
     // request that is sent at that moment is neither answered nor charged.
     assert_eq!(tally.admitted, LIMIT, "{tally:?}");
+}
+
+#[test]
+#[ignore = "cargo xtask nginx"]
+fn nginx_and_tokenkit_serve_share_a_budget() {
+    let place = Place::new();
+    let (nginx, _, key) = start(&place);
+    let service = Service::start();
+    let ledger = format!("store.ledger={}", place.path("ledger").display());
+    let serve = Serve::start(&place, service.port, &[&ledger]);
+    away_from_its_end(50, || get(nginx.port, "/none", &key.secret));
+    let head = format!("api-key: {}\r\n", key.secret);
+    let admitted = |port| drive(port, "/file", &head, CONNECTIONS, LIMIT / 2 + 100).admitted;
+    let (by_nginx, by_serve) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| admitted(serve.port));
+        (admitted(nginx.port), other.join().expect("no panic"))
+    });
+    assert_eq!(by_nginx + by_serve, LIMIT, "{by_nginx} by nginx");
+    assert_eq!(left(&nginx, &key), 0);
+}
+
+#[test]
+#[ignore = "cargo xtask nginx"]
+fn a_ledger_that_is_cut_short_refuses_and_is_told() {
+    let place = Place::new();
+    let (nginx, setup, key) = start(&place);
+    let head = format!("api-key: {}\r\n", key.secret);
+    drop(nginx.each_worker(&head, WORKERS as usize));
+    let workers = nginx.workers();
+    let ledger = place.path("ledger");
+    let file = std::fs::OpenOptions::new().write(true).open(&ledger);
+    file.and_then(|file| file.set_len(4096)).expect("a file");
+    // No worker dies of it, and none admits.
+    for _ in 0..10 * WORKERS {
+        assert_eq!(get(nginx.port, "/file", &key.secret).status, 429);
+    }
+    wait_until("it is told", || {
+        nginx.log().contains("the ledger file was cut short")
+    });
+    assert_eq!(nginx.workers(), workers);
+    let (content, said) = setup.check(&place);
+    assert!(!content, "{said}");
+    assert!(said.contains("tokenkit ledger reset"), "{said}");
+    // As it is told to do.
+    assert!(nginx.stop().success());
+    place.tokenkit(&["ledger", "reset", "--ledger", &ledger.display().to_string()]);
+    let nginx = setup.start(&place);
+    assert_eq!(get(nginx.port, "/file", &key.secret).status, 200);
 }

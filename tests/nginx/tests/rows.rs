@@ -73,6 +73,7 @@ fn told(mut answer: Answer) -> Answer {
         "connection",
         "keep-alive",
         "transfer-encoding",
+        "x-worker",
     ];
     answer.headers.retain(|(name, _)| !own.contains(&&**name));
     if answer.status == 200 {
