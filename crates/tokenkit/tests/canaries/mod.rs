@@ -118,7 +118,7 @@ fn base64(bytes: &[u8]) -> String {
             text.push(char::from(DIGITS[value as usize]));
         }
     }
-    while text.len() % 4 > 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text
