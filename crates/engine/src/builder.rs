@@ -229,13 +229,25 @@ impl EngineBuilder {
     /// it has to fit `window_s` and `max_addresses`. Without this the counters
     /// are in memory.
     ///
-    /// Processes that share a ledger hold the same keys. The file lies on a file
-    /// system of this machine: in memory (`/dev/shm`, `/run`) counts outlive all
-    /// but the machine; on a disk they outlive that too, but for the last
-    /// seconds. It takes 137 bytes for each of `max_addresses` and 96 for each key,
-    /// and grows as keys come. Should it be cut short by somebody, the process
-    /// goes on and refuses limited keys whose counts are gone; for that, a
-    /// handler for SIGBUS is installed, which hands on whatever else it gets.
+    /// Processes that share a ledger hold the same keys: the counts of one that
+    /// some hold and others have removed may, after nine hours without a charge,
+    /// become another's. The file lies on a file system of this machine, in a
+    /// folder of its own that nobody tidies up. In memory (`/run`) counts outlive
+    /// all but the machine. On a disk they outlive that too, but for what the
+    /// system had not written back: a key that was first put in within the last
+    /// half minute may begin anew.
+    ///
+    /// It takes 137 bytes for each of `max_addresses`, 96 for each key and 32 for
+    /// each that ever was, 6 MiB at least, and grows as keys come; twice as much
+    /// address space is set aside for `max_keys` as in memory.
+    ///
+    /// Should the file be cut short by somebody, the process goes on and refuses
+    /// limited keys whose counts are gone (blocks of addresses that lay there are
+    /// forgotten); for that a handler for SIGBUS is installed, which hands on
+    /// whatever else it gets. Ask [`Engine::ledger_fault`] each second, by which a
+    /// cut within a page, or another file in its place, is found.
+    ///
+    /// After `fork` parent and child may both go on, as two that share the file.
     ///
     /// Linux alone.
     #[must_use]

@@ -127,7 +127,9 @@ impl Engine {
     /// # Errors
     ///
     /// [`KeyChangeError::Duplicate`] for an id that is there or stands twice,
-    /// [`KeyChangeError::Full`] where the slots do not suffice.
+    /// [`KeyChangeError::Full`] where the slots do not suffice,
+    /// [`KeyChangeError::Ledger`] where the ledger's file gives none: of a larger
+    /// change some keys have got theirs then, which wait for them.
     pub fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), KeyChangeError> {
         self.keep(records, Existing::Refuse)
     }
@@ -264,7 +266,7 @@ impl Engine {
     }
 
     /// What is wrong with the ledger's file by now: `None` while it is whole, or
-    /// where the counters are in memory. One system call.
+    /// where the counters are in memory. Two system calls.
     ///
     /// To be asked each second, from a thread that serves no requests: a file
     /// that was cut short in the midst of a page of counts is only found so,

@@ -137,11 +137,16 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Takes over what another ring says. Nobody charges either.
-    pub(crate) fn copy(self, other: Ring<'_>) {
+    /// Takes over what another ring says of hours up to `last`; what names a
+    /// later one is damaged, and would refuse its key for ever. Nobody charges
+    /// either.
+    pub(crate) fn copy(self, other: Ring<'_>, last: Hour) {
         for (to, from) in self.0.0.iter().zip(&other.0.0) {
             // Relaxed: neither is anybody's meanwhile.
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            let word = Word(from.load(Ordering::Relaxed));
+            if word.hour() <= u64::from(last.number()) {
+                to.store(word.0, Ordering::Relaxed);
+            }
         }
     }
 

@@ -3,103 +3,23 @@
 
 #![cfg(target_os = "linux")]
 
+mod ledger_support;
+
 use std::fs::{self, OpenOptions};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{
-    BuildError, Clock, Engine, FailureConfig, Hour, KeyId, KeyPolicy, KeyRecord, LedgerError,
-    LedgerFault, LedgerView, Limit, Reason, Request, SecretKey, ServerSecret, reset_ledger,
+    BuildError, Clock, Engine, FailureConfig, Hour, KeyId, LedgerError, LedgerFault, LedgerView,
+    Reason, reset_ledger,
 };
-
-const NOW: u64 = 1_790_000_000;
-const HOUR: u64 = 3600;
-
-fn secret() -> ServerSecret {
-    ServerSecret::from_bytes([7; 32])
-}
-
-fn failures() -> FailureConfig {
-    FailureConfig {
-        threshold: 3,
-        max_addresses: 700,
-        ..FailureConfig::default()
-    }
-}
-
-fn open_at(path: &Path, now: u64) -> Result<Engine, BuildError> {
-    Engine::builder(secret())
-        .clock(Clock::manual(now))
-        .failures(failures())
-        .ledger(path)
-        .build()
-}
-
-fn open(path: &Path) -> Engine {
-    open_at(path, NOW).unwrap()
-}
-
-/// Key number `n`, the same in every process.
-fn key(n: u64) -> SecretKey {
-    let id = format!("{n:010}");
-    let secret = "s".repeat(32);
-    let body = format!("tk_live_{id}{secret}");
-    let mut check = crc32(body.as_bytes());
-    let mut digits = [b'0'; 6];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-            [(check % 62) as usize];
-        check /= 62;
-    }
-    let check = std::str::from_utf8(&digits).unwrap();
-    format!("{body}{check}").parse().unwrap()
-}
-
-/// As zlib has it, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            sum >> 1 ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 }
-        })
-    })
-}
-
-fn record(n: u64, limit: Option<u64>) -> KeyRecord {
-    let mut policy = KeyPolicy::new("p".parse().unwrap());
-    policy.hourly_limit = limit.map(|limit| Limit::try_from(limit).unwrap());
-    KeyRecord {
-        id: key(n).id(),
-        digest: secret().digest_key(key(n).expose().as_bytes()),
-        policy,
-    }
-}
-
-fn put(engine: &Engine, n: u64, limit: u64) {
-    engine.put_keys(vec![record(n, Some(limit))]).unwrap();
-}
-
-fn ask(engine: &Engine, n: u64) -> Reason {
-    let key = key(n);
-    let request = Request::new(Ipv4Addr::LOCALHOST).api_key(key.expose().as_bytes());
-    engine.decide(&request).reason()
-}
-
-/// So many guesses from an address.
-fn guess(engine: &Engine, ip: [u8; 4], times: usize) -> Reason {
-    let request = Request::new(Ipv4Addr::from(ip)).api_key(b"nonsense");
-    let mut last = Reason::Allowed;
-    for _ in 0..times {
-        last = engine.decide(&request).reason();
-    }
-    last
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
+use ledger_support::{
+    HOUR, NOW, ask, failures, fastrand_like, folder, guess, key, open, open_at, put, record,
+    record_fast, secret,
+};
 
 #[test]
 fn two_engines_share_one_budget_and_one_block() {
@@ -204,15 +124,6 @@ fn keys_that_outgrow_the_file_find_what_they_used() {
     for n in (0..count).step_by(997) {
         let id: KeyId = format!("{n:010}").parse().unwrap();
         assert_eq!(a.used(id, Hour::of(NOW)), Some(0));
-    }
-}
-
-/// A record whose digest nobody needs.
-fn record_fast(n: u64) -> KeyRecord {
-    KeyRecord {
-        id: format!("{n:010}").parse().unwrap(),
-        digest: secret().digest_key(&n.to_le_bytes()),
-        policy: KeyPolicy::new("p".parse().unwrap()),
     }
 }
 
@@ -460,16 +371,6 @@ fn damage_gives_wrong_counts_and_nothing_worse() {
             view.keys(Hour::of(NOW)),
             engine.stats(NOW),
         );
-    }
-}
-
-fn fastrand_like(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
     }
 }
 

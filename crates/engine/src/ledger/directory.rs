@@ -7,6 +7,10 @@
 //! nodes; and a process that is killed leaves at most a node or a line that
 //! nobody uses.
 //!
+//! What is given out is written over first: if the machine stops, pages reach
+//! the disk in any order, and a line may hold what the counter of lines no
+//! longer knows of ([`Directory::recover`]).
+//!
 //! A node stays its key's for ever. The slot that it names does not: given back,
 //! it rests until its ring has run out, and is then anybody's. All that is
 //! said of it lies in one word (see [`Place`]), so it goes from one to another
@@ -16,10 +20,9 @@
 //! of a decision. Every number read is checked before it is followed, and every
 //! walk is bounded: damage makes an error, or wrong counts, and nothing worse.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-
+use super::node::{Branch, NOWHERE, Node, Path};
 use super::place::{Place, rested};
+use super::spares::Spares;
 use super::{LedgerFault, Line};
 use crate::failures::Seeds;
 use crate::hours::Ring;
@@ -31,25 +34,24 @@ use crate::time::Hour;
 const NODES_PER_LINE: u32 = 2;
 /// Heads in a line.
 pub(super) const HEADS_PER_LINE: u32 = 16;
-/// What no branch leads to.
-const NOWHERE: u32 = 0;
 /// Steps of a path after which it cannot be one: each but the first 32 follows
 /// a collision of all 64 bits.
 const MAX_STEPS: usize = 1024;
-/// Heads under which a slot that has rested is looked for, before a fresh line
-/// is taken.
-const SWEEP: usize = if cfg!(loom) { 1 } else { 32 };
+/// Heads and nodes that are looked at for a slot that has rested, before a fresh
+/// line is taken.
+const SWEEP_HEADS: usize = if cfg!(loom) { 1 } else { 32 };
+const SWEEP_NODES: u64 = 64;
 
 /// The lines of which nodes and rings are made.
 pub(super) trait Area {
     /// A line; the first is nobody's.
     fn line(&self, at: u32) -> Result<&Line, LedgerFault>;
 
-    /// How many lines are there: more than the number of any that was seen.
-    fn lines(&self) -> usize;
-
     /// Makes room for more lines than `lines`.
     fn grow(&self, lines: u64) -> Result<(), LedgerFault>;
+
+    /// How many lines can be reached by now: what bounds every walk.
+    fn lines(&self) -> u64;
 }
 
 /// What is counted of the area: one line that all processes share.
@@ -73,26 +75,10 @@ impl<'a> Control<'a> {
         &self.0.0[2]
     }
 
-    /// Under which head the next look begins.
-    fn hand(self) -> &'a AtomicU64 {
+    /// Since which start of the machine the lines are counted.
+    pub(super) fn boot(self) -> &'a AtomicU64 {
         &self.0.0[3]
     }
-}
-
-/// What this process has taken and not used: it lost a race for it.
-#[derive(Debug, Default)]
-pub(super) struct Spares {
-    nodes: Mutex<Vec<u32>>,
-    slots: Mutex<Vec<u32>>,
-}
-
-fn put(spares: &Mutex<Vec<u32>>, number: u32) {
-    let mut spares = spares.lock().unwrap_or_else(PoisonError::into_inner);
-    spares.push(number);
-}
-
-fn take(spares: &Mutex<Vec<u32>>) -> Option<u32> {
-    spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 /// The directory: a view of the ledger's lines.
@@ -103,111 +89,6 @@ pub(super) struct Directory<'a, A> {
     pub(super) heads: &'a [Line],
     pub(super) area: &'a A,
     pub(super) spares: &'a Spares,
-}
-
-/// Half a word that leads to a node, or nowhere.
-#[derive(Clone, Copy)]
-struct Branch<'a> {
-    word: &'a AtomicU64,
-    shift: u32,
-}
-
-impl<'a> Branch<'a> {
-    fn of(words: &'a [AtomicU64], at: usize) -> Self {
-        Self {
-            word: &words[at / 2],
-            shift: if at.is_multiple_of(2) { 0 } else { 32 },
-        }
-    }
-
-    fn half(self, word: u64) -> u32 {
-        (word >> self.shift) as u32
-    }
-
-    fn load(self) -> u32 {
-        // Acquire pairs with `lead`: who finds the node finds its key.
-        self.half(self.word.load(Ordering::Acquire))
-    }
-
-    /// Leads to a node from now on, unless it does so already: to which.
-    fn lead(self, node: u32) -> Result<(), u32> {
-        // Acquire: see `load`.
-        let mut seen = self.word.load(Ordering::Acquire);
-        loop {
-            let there = self.half(seen);
-            if there != NOWHERE {
-                return Err(there);
-            }
-            let next = seen | u64::from(node) << self.shift;
-            // Release publishes the node's key. Acquire on failure: see `load`.
-            let swapped =
-                self.word
-                    .compare_exchange_weak(seen, next, Ordering::Release, Ordering::Acquire);
-            match swapped {
-                Ok(_) => return Ok(()),
-                Err(now_there) => seen = now_there,
-            }
-        }
-    }
-}
-
-/// One key's node: half a line.
-#[derive(Clone, Copy)]
-pub(super) struct Node<'a>(&'a [AtomicU64; 4]);
-
-impl<'a> Node<'a> {
-    /// Names the node's key. Before it is led to.
-    fn name(self, id: KeyId) {
-        // Relaxed: published by `Branch::lead`. Zero is nobody's.
-        self.0[0].store(id.to_bits() + 1, Ordering::Relaxed);
-    }
-
-    /// The bits of the key's id; `None` in one that was never named.
-    pub(super) fn id_bits(self) -> Option<u64> {
-        // Relaxed: who was led here has acquired it, and it never changes.
-        self.0[0].load(Ordering::Relaxed).checked_sub(1)
-    }
-
-    /// Where the key's slot is told.
-    fn place(self) -> &'a AtomicU64 {
-        &self.0[1]
-    }
-
-    /// Where the key's slot is, as the word says it.
-    fn look(self) -> u64 {
-        // Acquire pairs with the swap by which a slot is given: its ring was
-        // cleared before.
-        self.place().load(Ordering::Acquire)
-    }
-
-    /// Where the key's slot is.
-    pub(super) fn found(self) -> Place {
-        Place::of(self.look())
-    }
-
-    fn branch(self, at: usize) -> Branch<'a> {
-        Branch::of(&self.0[2..], at)
-    }
-
-    /// Replaces what was found; whether that was still there.
-    fn replace(self, seen: u64, next: Place) -> bool {
-        // Release publishes a cleared ring. Relaxed where it fails: Acquire is
-        // left to the next look.
-        self.place()
-            .compare_exchange(seen, next.word(), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
-    }
-}
-
-/// The way to a key: what is left of its hash.
-struct Path(u64);
-
-impl Path {
-    fn turn(&mut self) -> usize {
-        let turn = self.0 & 3;
-        self.0 >>= 2;
-        turn as usize
-    }
 }
 
 impl<'a, A: Area> Directory<'a, A> {
@@ -272,8 +153,7 @@ impl<'a, A: Area> Directory<'a, A> {
             }
             let node = self.node(number)?;
             if node.id_bits() == Some(id.to_bits()) {
-                mine.into_iter()
-                    .for_each(|mine| put(&self.spares.nodes, mine));
+                mine.into_iter().for_each(|mine| self.spares.put_node(mine));
                 return Ok(node);
             }
             branch = node.branch(path.turn());
@@ -283,11 +163,11 @@ impl<'a, A: Area> Directory<'a, A> {
 
     /// A node that nobody is led to yet.
     fn new_node(&self, id: KeyId) -> Result<u32, LedgerFault> {
-        let number = match take(&self.spares.nodes) {
+        let number = match self.spares.node() {
             Some(spare) => spare,
             None => {
                 let first = self.new_line()? * NODES_PER_LINE;
-                put(&self.spares.nodes, first + 1);
+                self.spares.put_node(first + 1);
                 first
             }
         };
@@ -312,6 +192,8 @@ impl<'a, A: Area> Directory<'a, A> {
             let line = u32::try_from(taken).ok();
             let line = line.filter(|line| (1..u32::MAX / NODES_PER_LINE).contains(line));
             let line = line.ok_or(LedgerFault::Damaged)?;
+            // Before it is taken: one that cannot be reached would be lost.
+            self.area.line(line)?;
             // Relaxed: as above; one swap, so one taker.
             let swapped = control.taken().compare_exchange_weak(
                 taken,
@@ -335,8 +217,7 @@ impl<'a, A: Area> Directory<'a, A> {
             let place = Place::of(seen);
             let slot = match place {
                 Place::Held(slot) => {
-                    mine.into_iter()
-                        .for_each(|mine| put(&self.spares.slots, mine));
+                    mine.into_iter().for_each(|mine| self.spares.put_slot(mine));
                     return self.checked(slot);
                 }
                 Place::Resting { slot, .. } => slot,
@@ -352,8 +233,7 @@ impl<'a, A: Area> Directory<'a, A> {
                 } else {
                     self.count_resting(-1);
                 }
-                mine.into_iter()
-                    .for_each(|mine| put(&self.spares.slots, mine));
+                mine.into_iter().for_each(|mine| self.spares.put_slot(mine));
                 return Ok(slot);
             }
         }
@@ -381,26 +261,52 @@ impl<'a, A: Area> Directory<'a, A> {
 
     /// A slot whose ring is empty, that no node names.
     fn free_slot(&self, now: Hour) -> Result<u32, LedgerFault> {
-        if let Some(spare) = take(&self.spares.slots) {
+        if let Some(spare) = self.spares.slot() {
             return Ok(spare);
         }
-        // Relaxed, here and for the hand: hints.
-        if self.control.resting().load(Ordering::Relaxed) > 0 {
-            for _ in 0..SWEEP {
-                let at = self.control.hand().fetch_add(1, Ordering::Relaxed);
-                if let Some(slot) = self.rested_under(self.head(at), now)? {
-                    return Ok(slot);
-                }
+        // Relaxed: a hint.
+        if self.control.resting().load(Ordering::Relaxed) > 0
+            && let Some(slot) = self.rested_slot(now)?
+        {
+            return Ok(slot);
+        }
+        let slot = self.new_line()?;
+        // Relaxed: published by whoever names it.
+        Ring(self.area.line(slot)?).clear();
+        Ok(slot)
+    }
+
+    /// A slot that has rested, if a short look finds one. All heads are looked
+    /// at once an hour by each process, until one turns up.
+    fn rested_slot(&self, now: Hour) -> Result<Option<u32>, LedgerFault> {
+        let mut nodes = SWEEP_NODES;
+        for _ in 0..SWEEP_HEADS {
+            let Some(at) = self.spares.next_head(now, self.heads()) else {
+                return Ok(None);
+            };
+            if let Some(slot) = self.rested_under(self.head(at), now, &mut nodes)? {
+                self.spares.found_rested(self.heads());
+                return Ok(Some(slot));
+            }
+            if nodes == 0 {
+                break;
             }
         }
-        self.new_line()
+        Ok(None)
     }
 
     /// A slot that has rested, of a node under a head: taken from it, and its
     /// ring cleared.
-    fn rested_under(&self, head: Branch<'a>, now: Hour) -> Result<Option<u32>, LedgerFault> {
+    fn rested_under(
+        &self,
+        head: Branch<'a>,
+        now: Hour,
+        nodes: &mut u64,
+    ) -> Result<Option<u32>, LedgerFault> {
         let mut taken = None;
-        self.each_under(head, &mut |_, node| {
+        let mut left = self.most_nodes();
+        self.each_under(head, &mut left, &mut |_, node| {
+            *nodes = nodes.saturating_sub(1);
             let seen = node.look();
             let Place::Resting { slot, since } = Place::of(seen) else {
                 return Ok(true);
@@ -425,10 +331,17 @@ impl<'a, A: Area> Directory<'a, A> {
         Ok(taken)
     }
 
-    /// Shows every node under a head, with its number, until told to stop.
+    /// More nodes than so many there cannot be.
+    fn most_nodes(&self) -> u64 {
+        self.area.lines().saturating_mul(u64::from(NODES_PER_LINE))
+    }
+
+    /// Shows every node under a head, with its number, until told to stop; no
+    /// more than are `left`.
     fn each_under(
         &self,
         head: Branch<'a>,
+        left: &mut u64,
         show: &mut impl FnMut(u32, Node<'a>) -> Result<bool, LedgerFault>,
     ) -> Result<(), LedgerFault> {
         // Most heads lead nowhere in a ledger of few keys: nothing is allocated.
@@ -436,19 +349,13 @@ impl<'a, A: Area> Directory<'a, A> {
             return Ok(());
         }
         let mut ahead = vec![head];
-        let mut shown = 0;
         while let Some(branch) = ahead.pop() {
             let number = branch.load();
             if number == NOWHERE {
                 continue;
             }
+            *left = left.checked_sub(1).ok_or(LedgerFault::Damaged)?;
             let node = self.node(number)?;
-            // In a trie each has a place of its own among the lines that are
-            // there, however many are said to be taken.
-            shown += 1;
-            if shown > self.area.lines().saturating_mul(NODES_PER_LINE as usize) {
-                return Err(LedgerFault::Damaged);
-            }
             if !show(number, node)? {
                 break;
             }
@@ -464,10 +371,55 @@ impl<'a, A: Area> Directory<'a, A> {
         show: &mut impl FnMut(u32, Node<'a>) -> Result<bool, LedgerFault>,
     ) -> bool {
         let mut whole = true;
+        // In all, for every head may lead into one circle.
+        let mut left = self.most_nodes();
         for at in 0..self.heads() {
-            whole &= self.each_under(self.head(at), show).is_ok();
+            whole &= self.each_under(self.head(at), &mut left, show).is_ok();
+            // Others put in nodes meanwhile.
+            left = left.min(self.most_nodes());
         }
         whole
+    }
+
+    /// Counts the lines again, if the machine was started since they were
+    /// counted: then the counter may be older than what leads to lines, and
+    /// would give them out a second time. Before any is given out. Linear in the
+    /// size of the directory, once for a start of the machine; several
+    /// processes may do it at once.
+    pub(super) fn recover(&self, boot: Option<u64>) {
+        let control = self.control;
+        // Acquire pairs with the store below: the lines were counted.
+        let counted = control.boot().load(Ordering::Acquire);
+        if boot.is_some_and(|boot| boot == counted) {
+            return;
+        }
+        let (mut last, mut resting) = (0, 0);
+        // What is damaged leads to no line that could be given out.
+        self.each(&mut |number, node| {
+            last = last.max(number / NODES_PER_LINE);
+            match node.found() {
+                Place::Nowhere => {}
+                Place::Held(slot) => last = last.max(slot),
+                Place::Resting { slot, .. } => {
+                    last = last.max(slot);
+                    resting += 1;
+                }
+            }
+            Ok(true)
+        });
+        // Not beyond what can be reached: that would be damage.
+        let last = u64::from(last).min(self.area.lines().saturating_sub(1));
+        // Relaxed, and for what rests: published by the store behind.
+        control.taken().fetch_max(last + 1, Ordering::Relaxed);
+        // Relaxed: as above.
+        control.resting().fetch_max(resting, Ordering::Relaxed);
+        // Release publishes both to whoever need not count.
+        control.boot().store(boot.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Where the slot of a key is.
+    pub(super) fn place_of(&self, id: KeyId) -> Result<Place, LedgerFault> {
+        Ok(self.find(id)?.map_or(Place::Nowhere, Node::found))
     }
 
     /// A slot, if there is such a line.

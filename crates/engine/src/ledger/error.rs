@@ -46,6 +46,13 @@ pub enum LedgerError {
     },
     /// Anybody may write to it.
     OpenToAll(PathBuf),
+    /// It lies where anybody may make files, and is another user's.
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The user's number.
+        owner: u32,
+    },
     /// Another process uses it, or resets it at this moment.
     InUse(PathBuf),
     /// Ledgers in files are made for Linux alone, as yet.
@@ -101,6 +108,12 @@ impl fmt::Display for LedgerError {
             Self::OpenToAll(path) => write!(
                 f,
                 "anybody may write to the ledger {}, and so refill budgets: chmod o-w it",
+                path.display()
+            ),
+            Self::Owner { path, owner } => write!(
+                f,
+                "the ledger {} lies where anybody may make files and belongs to user {owner}, who \
+                 could refill budgets: keep it in a folder of your own",
                 path.display()
             ),
             Self::InUse(path) => write!(

@@ -11,6 +11,9 @@ use std::fmt;
 pub enum LedgerFault {
     /// The file has become shorter than it was, or could not be read.
     CutShort,
+    /// The file was deleted, or another put in its place: processes that start
+    /// now count elsewhere.
+    Replaced,
     /// Something in it leads nowhere or in circles.
     Damaged,
     /// The file could not grow: the number of the system's error.
@@ -25,6 +28,10 @@ impl fmt::Display for LedgerFault {
             Self::CutShort => f.write_str(
                 "the ledger file was cut short or cannot be read: limited keys whose counts lay \
                  there are refused until it is replaced (`tokenkit ledger reset`)",
+            ),
+            Self::Replaced => f.write_str(
+                "the ledger file was deleted or another put in its place: restart every process \
+                 that uses it, so that they count as one again",
             ),
             Self::Damaged => f.write_str(
                 "the ledger file is damaged: see `tokenkit ledger check`, then \

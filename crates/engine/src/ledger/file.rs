@@ -12,8 +12,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
@@ -40,6 +41,8 @@ pub(super) struct LedgerFile {
     guard: Guard,
     reserved: Reserved,
     file: File,
+    /// Where it was found: absolute, for the process may go elsewhere.
+    path: PathBuf,
     /// Where the file was found to end when it was found cut short.
     ends_at: AtomicU64,
 }
@@ -73,27 +76,36 @@ impl LedgerFile {
             return Err(LedgerError::OpenToAll(path.into()));
         }
         let header = header_of(&file, path)?;
-        // So that nothing read from here on lies beyond its end, unless it is
-        // cut short later: that is the guard's part.
+        if let Some(owner) = stranger(path, &metadata) {
+            let path = path.into();
+            return Err(LedgerError::Owner { path, owner });
+        }
         let least = (header.area_at() as u64)
             .saturating_add(room_in(&file, path)?)
             .saturating_mul(LINE);
         if metadata.len() < least {
             return Err(LedgerError::CutShort(path.into()));
         }
-        let lines = (header.area_at() as u64).saturating_add(area_lines);
-        let bytes = lines.next_multiple_of(PAGE_LINES).saturating_mul(LINE);
-        let bytes = usize::try_from(bytes.max(least));
+        // What it has, and that much again.
+        let bytes = area_lines.next_multiple_of(PAGE_LINES).saturating_mul(LINE);
+        let bytes = usize::try_from(least.saturating_add(bytes));
         let bytes = bytes.map_err(|_| io("map")(io::ErrorKind::OutOfMemory.into()))?;
         let reserved = Reserved::new(bytes).map_err(io("set address space aside for"))?;
-        let guard = Guard::new(reserved.start().addr().get(), bytes).map_err(io("guard"))?;
+        let guard =
+            Guard::new(reserved.start().addr().get(), bytes, file.as_fd()).map_err(io("guard"))?;
         let opened = Self {
             guard,
             reserved,
             file,
+            path: std::path::absolute(path).map_err(io("name"))?,
             ends_at: AtomicU64::new(u64::MAX),
         };
         opened.map_all().map_err(io("map"))?;
+        // So that nothing read from here on lies beyond its end, unless it is
+        // cut short later: that is the guard's part.
+        if (opened.reserved.mapped() as u64) < least {
+            return Err(LedgerError::CutShort(path.into()));
+        }
         Ok((opened, header))
     }
 
@@ -182,7 +194,11 @@ impl LedgerFile {
         if before > lines {
             return Ok(());
         }
-        let after = before.max(lines).saturating_add(LEAST_STEP.max(before / 2));
+        // Nobody takes a line that there is no room for.
+        if before < lines {
+            return Err(LedgerFault::Damaged);
+        }
+        let after = before.saturating_add(LEAST_STEP.max(before / 2));
         // Beyond it there is no number for a line. Nodes are counted by twos.
         if after > u64::from(u32::MAX / 2) {
             return Err(LedgerFault::TooLong);
@@ -197,20 +213,23 @@ impl LedgerFile {
         }
         let wanted = (area_at + after) * LINE;
         if wanted > has {
-            reserve(&self.file, has, wanted - has).map_err(|cause| no_room(&cause))?;
+            reserve(&self.file, has, wanted - has)
+                // The length is on the disk before the room that it makes is
+                // told, should the machine stop between the two.
+                .and_then(|()| self.file.sync_all())
+                .map_err(|cause| no_room(&cause))?;
         }
         // Release: who sees the room finds the file as long.
         room.fetch_max(after, Ordering::Release);
         Ok(())
     }
 
-    /// What is wrong with the file by now. One system call.
+    /// What is wrong with the file by now. Two system calls.
     pub(super) fn fault(&self) -> Option<LedgerFault> {
         // First: a file grows before more of it is mapped.
         let mapped = self.reserved.mapped();
-        let bytes = self.file.metadata().map_or(usize::MAX, |now| {
-            usize::try_from(now.len()).unwrap_or(usize::MAX)
-        });
+        let now = self.file.metadata().ok()?;
+        let bytes = usize::try_from(now.len()).unwrap_or(usize::MAX);
         let is_short = bytes < mapped;
         // Relaxed: one of those who ask at once does what is to be done.
         if is_short && self.ends_at.swap(bytes as u64, Ordering::Relaxed) != bytes as u64 {
@@ -219,7 +238,23 @@ impl LedgerFile {
             self.guard
                 .give_up(self.reserved.start().addr().get() + bytes);
         }
-        (is_short || self.guard.has_lost()).then_some(LedgerFault::CutShort)
+        if is_short || self.guard.has_lost() {
+            return Some(LedgerFault::CutShort);
+        }
+        // Another in its place, or none: whoever starts now counts elsewhere.
+        let named = std::fs::metadata(&self.path);
+        let is_ours = named.is_ok_and(|named| (named.dev(), named.ino()) == (now.dev(), now.ino()));
+        (!is_ours).then_some(LedgerFault::Replaced)
+    }
+
+    /// Writes all that was counted to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// The first line; it and those behind stay where they are.
+    pub(super) fn start(&self) -> std::ptr::NonNull<Line> {
+        self.reserved.start().cast()
     }
 
     /// How long the file is.
@@ -288,7 +323,18 @@ fn room_in(file: &File, path: &Path) -> Result<u64, LedgerError> {
 fn reserve(file: &File, from: u64, bytes: u64) -> io::Result<()> {
     // Not by way of the C library, which where the file system cannot reserve
     // writes zeroes, perhaps over what another process has counted meanwhile.
-    fallocate(file, FallocateFlags::empty(), from, bytes).map_err(io::Error::from)
+    rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, bytes))
+        .map_err(io::Error::from)
+}
+
+/// The owner of a file in a folder that anybody may write to, if it is somebody
+/// who could have made it there for us to find.
+fn stranger(path: &Path, metadata: &std::fs::Metadata) -> Option<u32> {
+    let folder = std::fs::canonicalize(path).ok()?;
+    let folder = std::fs::metadata(folder.parent()?).ok()?;
+    let owner = metadata.uid();
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    (folder.mode() & 0o002 != 0 && !trusted.contains(&owner)).then_some(owner)
 }
 
 fn no_room(cause: &io::Error) -> LedgerFault {

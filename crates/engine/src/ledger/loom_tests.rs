@@ -19,7 +19,7 @@ fn spawn_claim(shared: &Arc<Shared>, key: KeyId, at: u32) -> thread::JoinHandle<
 fn model(test: impl Fn() + Sync + Send + 'static) {
     in_turns(|| {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.max_branches = 10_000;
         builder.check(test);
     });
@@ -96,6 +96,27 @@ fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
         let other = spawn_claim(&shared, keys[1], 20);
         let mine = shared.claim(keys[2], 20);
         assert_ne!(mine, other.join().unwrap(), "two keys, one slot");
+    });
+}
+
+/// Two claim the key that gets a rested slot: neither sees what lay there.
+#[test]
+fn loom_whoever_finds_a_slot_given_finds_it_empty() {
+    let keys = [key(0), key(1)];
+    model(move || {
+        let shared = Shared::new(LINES);
+        let before = shared.claim(keys[0], 10);
+        shared.ring(before).count(hour(10), 7);
+        shared.give_back(keys[0], 10);
+        let claim = move |shared: &Shared| {
+            let slot = shared.claim(keys[1], 20);
+            assert_eq!(shared.ring(slot).used(hour(10)), Some(0), "inherited");
+            slot
+        };
+        let theirs = shared.clone();
+        let other = thread::spawn(move || claim(&theirs));
+        let mine = claim(&shared);
+        assert_eq!(mine, other.join().unwrap(), "one key, two slots");
     });
 }
 

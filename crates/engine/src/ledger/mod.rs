@@ -21,14 +21,22 @@ mod file;
 mod guard;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod header;
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+#[cfg(any(test, all(target_os = "linux", not(any(loom, miri)))))]
+mod node;
 mod own_slots;
 #[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
 mod place;
 mod region;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod reset;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod shared;
 #[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
 mod slots;
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+#[cfg(any(test, all(target_os = "linux", not(any(loom, miri)))))]
+mod spares;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod view;
 
@@ -41,10 +49,12 @@ use own_slots::OwnSlots;
 use region::Region;
 pub(crate) use region::{Line, word_of};
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub use reset::reset_ledger;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use shared::Plan;
 pub(crate) use slots::{SlotsAt, SlotsError};
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-pub use view::{LedgerKey, LedgerReport, LedgerView, reset_ledger};
+pub use view::{LedgerKey, LedgerReport, LedgerView};
 
 use crate::failures::{Failures, LINES_PER_SET, Seeds};
 use crate::hours::Ring;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::directory::{Area, Control, Directory, HEADS_PER_LINE, Spares};
+use super::directory::{Area, Control, Directory, HEADS_PER_LINE};
+use super::spares::Spares;
 use super::{LedgerFault, Line};
 use crate::failures::Seeds;
 use crate::hours::Ring;
@@ -28,12 +29,12 @@ impl Area for Vec<Line> {
         self.get(at as usize).ok_or(LedgerFault::CutShort)
     }
 
-    fn lines(&self) -> usize {
-        self.len()
-    }
-
     fn grow(&self, _lines: u64) -> Result<(), LedgerFault> {
         Err(LedgerFault::NoRoom(0))
+    }
+
+    fn lines(&self) -> u64 {
+        self.len() as u64
     }
 }
 

@@ -74,10 +74,9 @@ mod imp {
         /// The lines of a file that others may have mapped too.
         #[cfg(target_os = "linux")]
         pub(crate) fn of_file(file: LedgerFile) -> Self {
-            let lines = file.lines();
             Self {
-                start: NonNull::from(lines).cast(),
-                lines: AtomicUsize::new(lines.len()),
+                start: file.start(),
+                lines: AtomicUsize::new(file.lines().len()),
                 source: Source::File(file),
             }
         }

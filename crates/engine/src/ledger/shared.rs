@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::directory::{Area, Control, Directory, Spares};
+use super::directory::{Area, Control, Directory};
 use super::file::LedgerFile;
 use super::header::{CONTROL_AT, Header};
 use super::region::{Line, Region};
+use super::spares::Spares;
 use super::{Ledger, LedgerError, LedgerFault, Slots};
 use crate::failures::Seeds;
 use crate::key::KeyId;
@@ -55,13 +56,13 @@ impl Area for FileArea<'_> {
         self.file.lines().get(at).ok_or(LedgerFault::CutShort)
     }
 
-    fn lines(&self) -> usize {
-        self.file.lines().len().saturating_sub(self.at)
-    }
-
     fn grow(&self, lines: u64) -> Result<(), LedgerFault> {
         let control = Control(&self.file.lines()[CONTROL_AT]);
         self.file.grow(self.at, lines, control.room())
+    }
+
+    fn lines(&self) -> u64 {
+        self.file.lines().len().saturating_sub(self.at) as u64
     }
 }
 
@@ -83,7 +84,7 @@ impl Plan {
     }
 
     fn area_lines(&self) -> u64 {
-        u64::from(self.max_keys) * LINES_PER_KEY + Self::first_room()
+        u64::from(self.max_keys) * LINES_PER_KEY
     }
 
     fn fits(&self, path: &Path, header: &Header) -> Result<(), LedgerError> {
@@ -127,7 +128,16 @@ impl Ledger {
             opened => opened?,
         };
         plan.fits(path, &header)?;
-        Ok(Self::of(file, header))
+        let ledger = Self::of(file, header);
+        if let Slots::Shared(shared) = &ledger.slots {
+            let recover = |directory: &Directory<'_, FileArea<'_>>| {
+                directory.recover(boot());
+                Ok(())
+            };
+            // Never: it is a file's, and the walk says nothing of damage.
+            let _ = shared.with(&ledger.region, recover);
+        }
+        Ok(ledger)
     }
 
     /// Whether a file is there that [`in_file`](Self::in_file) would refuse.
@@ -207,4 +217,15 @@ impl Keys {
         region.extend();
         outcome
     }
+}
+
+/// Which start of the machine this is, where the system tells.
+fn boot() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = text
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    u64::from_str_radix(&digits, 16).ok()
 }

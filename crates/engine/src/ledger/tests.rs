@@ -84,6 +84,49 @@ fn a_walk_shows_what_came_meanwhile() {
     assert_eq!(shown, 6);
 }
 
+/// Of two processes that give a key up the later one counts.
+#[test]
+fn a_slot_rests_from_when_it_was_last_given_back() {
+    let shared = Shared::new(64);
+    let before = shared.claim(key(0), 20);
+    shared.give_back(key(0), 20);
+    shared.give_back(key(0), 24);
+    assert_ne!(shared.claim(key(1), 32), before);
+    assert_eq!(shared.claim(key(2), 33), before);
+}
+
+/// Lines that a counter of before the machine stopped knows nothing of.
+#[test]
+fn lines_that_are_led_to_are_not_given_out_again() {
+    let shared = Shared::new(64);
+    let slots: Vec<_> = (0..5).map(|n| shared.claim(key(n), 20)).collect();
+    for slot in &slots {
+        shared.ring(*slot).count(hour(20), 4);
+    }
+    shared.give_back(key(4), 20);
+    shared.with(|directory| {
+        directory.control.taken().store(1, Ordering::Relaxed);
+        directory.control.resting().store(0, Ordering::Relaxed);
+        directory.recover(Some(7));
+        assert_eq!(directory.control.resting().load(Ordering::Relaxed), 1);
+        // Once for a start of the machine.
+        directory.control.resting().store(0, Ordering::Relaxed);
+        directory.recover(Some(7));
+        assert_eq!(directory.control.resting().load(Ordering::Relaxed), 0);
+        // Each time where the system does not tell.
+        directory.recover(None);
+        assert_eq!(directory.control.resting().load(Ordering::Relaxed), 1);
+    });
+    for n in 5..10 {
+        let new = shared.claim(key(n), 20);
+        assert!(!slots.contains(&new), "{new} is another key's");
+        assert_eq!(shared.ring(new).used(hour(20)), Some(0));
+    }
+    for (n, slot) in slots.iter().enumerate() {
+        assert_eq!(shared.claim(key(n), 20), *slot);
+    }
+}
+
 #[test]
 fn circles_and_nonsense_are_told() {
     let shared = Shared::new(64);
