@@ -52,7 +52,7 @@ fn replace(path: &Path, plan: &Plan, keep_hours: bool) -> Result<PathBuf, Ledger
         _ => LedgerError::io(path, "look at", cause),
     })?;
     // Nobody else has it open until this is dropped, at the end.
-    let old = open_alone(&real)?;
+    let old = open_alone(path)?;
     let metadata = old.metadata().map_err(io("look at"))?;
     // What is no ledger at all is somebody's other file, perhaps in use; unless
     // nothing is left of it.
@@ -66,7 +66,7 @@ fn replace(path: &Path, plan: &Plan, keep_hours: bool) -> Result<PathBuf, Ledger
     let outcome = (|| {
         LedgerFile::create(&staged, &plan.header(), Plan::first_room())?;
         if keep_hours {
-            let (file, header) = LedgerFile::of_open(old, &real, 0)?;
+            let (file, header) = LedgerFile::of_open(old, path, 0)?;
             let from = LedgerView {
                 ledger: Ledger::of(file, header),
                 path: path.into(),
