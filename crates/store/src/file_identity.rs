@@ -6,7 +6,7 @@ use std::path::Path;
 /// A file's device and number, by which it is told from one that was put in
 /// its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileIdentity(u64, u64);
+pub(crate) struct FileIdentity(u64, u64);
 
 impl FileIdentity {
     /// The identity of the file that a path leads to now.
@@ -15,7 +15,7 @@ impl FileIdentity {
     ///
     /// There is none, or it cannot be reached.
     #[cfg(unix)]
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(path)?;
         Ok(Self(metadata.dev(), metadata.ino()))
@@ -27,7 +27,7 @@ impl FileIdentity {
     ///
     /// None.
     #[cfg(not(unix))]
-    pub fn of(_path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(_path: &Path) -> io::Result<Self> {
         Ok(Self(0, 0))
     }
 }

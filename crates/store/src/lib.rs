@@ -36,7 +36,6 @@ mod writer;
 
 pub use apply::FollowError;
 pub use error::StoreError;
-pub use file_identity::FileIdentity;
 pub use follow::{BATCH, Changes, Follower, SessionChange};
 pub use following::{FollowEvent, Following};
 pub use health::Health;

@@ -261,7 +261,7 @@ fn a_ledger_that_is_replaced_is_told_of() {
     let file = server.path("data/tokenkit.ledger");
     let aside = server.path("aside");
     std::fs::rename(&file, &aside).unwrap();
-    server.wait_for_log("was deleted or replaced while it was in use");
+    server.wait_for_log("was deleted or another put in its place");
     assert_eq!(server.metric("tokenkit_ledger_fault"), 1);
     assert_eq!(remaining(&server, server.key()), 998);
     std::fs::rename(&aside, &file).unwrap();

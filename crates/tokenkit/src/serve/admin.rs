@@ -19,7 +19,6 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Problem};
 use super::body::AnswerBody;
-use super::ledger::Ledger;
 use super::metrics::{self, Counters, Gauges};
 use crate::error::OperatorError;
 
@@ -48,7 +47,6 @@ pub(super) struct Parts {
     pub(super) engine: Arc<Engine>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) store: Arc<Health>,
-    pub(super) ledger: Arc<Ledger>,
 }
 
 impl Status {
@@ -80,7 +78,7 @@ impl Status {
             engine: Some(parts.engine.stats(parts.engine.clock().now())),
             store_lag_s: Some(parts.store.lag().as_secs_f64()),
             store_errors: parts.store.errors(),
-            ledger_fault: parts.ledger.fault().is_some(),
+            ledger_fault: parts.engine.ledger_fault().is_some(),
         };
         metrics::exposition(&parts.counters, gauges)
     }

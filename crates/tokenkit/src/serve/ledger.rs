@@ -6,12 +6,10 @@
 //! are logged as errors, again each minute, and show in the metric
 //! `tokenkit_ledger_fault`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{BuildError, Engine, LedgerError};
-use store::FileIdentity;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::OperatorError;
@@ -32,53 +30,20 @@ pub(super) fn cannot_build(error: &BuildError) -> OperatorError {
     }
 }
 
-/// An engine's ledger.
-pub(super) struct Ledger {
-    engine: Arc<Engine>,
-    /// Where it lies and which file that is; nothing where it is in memory.
-    file: Option<(PathBuf, Option<FileIdentity>)>,
-}
-
-impl Ledger {
-    /// The ledger of an engine just built.
-    pub(super) fn new(engine: Arc<Engine>, path: Option<PathBuf>) -> Self {
-        let file = path.map(|path| {
-            let identity = FileIdentity::of(&path).ok();
-            (path, identity)
-        });
-        Self { engine, file }
-    }
-
-    /// What is wrong with it by now. Two system calls.
-    pub(super) fn fault(&self) -> Option<String> {
-        if let Some(fault) = self.engine.ledger_fault() {
-            return Some(fault.to_string());
-        }
-        let (path, identity) = self.file.as_ref()?;
-        (FileIdentity::of(path).ok() != *identity || identity.is_none()).then(|| {
-            format!(
-                "{} was deleted or replaced while it was in use: servers that are started from now \
-                 on count apart from this one; put it back, or restart this one",
-                path.display()
-            )
-        })
-    }
-
-    /// Logs faults, as long as the runtime runs.
-    pub(super) async fn watch(self: Arc<Self>) {
-        let mut ticks = interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told: Option<Instant> = None;
-        loop {
-            ticks.tick().await;
-            match self.fault() {
-                None if told.take().is_some() => tracing::info!("the ledger is whole again"),
-                Some(fault) if told.is_none_or(|at| at.elapsed() >= REPEAT) => {
-                    tracing::error!(%fault, "the ledger is at fault");
-                    told = Some(Instant::now());
-                }
-                _ => {}
+/// Logs the faults of an engine's ledger, as long as the runtime runs.
+pub(super) async fn watch(engine: Arc<Engine>) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told: Option<Instant> = None;
+    loop {
+        ticks.tick().await;
+        match engine.ledger_fault() {
+            None if told.take().is_some() => tracing::info!("the ledger is whole again"),
+            Some(fault) if told.is_none_or(|at| at.elapsed() >= REPEAT) => {
+                tracing::error!(%fault, "the ledger is at fault");
+                told = Some(Instant::now());
             }
+            _ => {}
         }
     }
 }

@@ -99,7 +99,6 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     };
     let Opened {
         engine,
-        ledger,
         live,
         follower,
         first_key,
@@ -109,13 +108,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
     let following = follow::start(follower, Arc::clone(&engine))?;
-    let ledger = Arc::new(ledger);
-    control.spawn(Arc::clone(&ledger).watch());
+    control.spawn(ledger::watch(Arc::clone(&engine)));
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
         store: Arc::clone(following.health()),
-        ledger,
     });
     let listen = listener.local_addr().unwrap_or(settings.server.listen);
     if let Some(key) = first_key {

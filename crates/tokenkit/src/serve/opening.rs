@@ -8,7 +8,7 @@ use engine::{Engine, SecretKey};
 use store::Follower;
 
 use super::follow;
-use super::ledger::{self, Ledger};
+use super::ledger;
 use super::live::Live;
 use crate::error::OperatorError;
 use crate::keystore;
@@ -17,7 +17,6 @@ use crate::settings::Settings;
 /// The engine with all its keys, and what goes on from there.
 pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
-    pub(super) ledger: Ledger,
     pub(super) live: Live,
     pub(super) follower: Follower,
     /// The key that a first start has made.
@@ -46,7 +45,6 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
         .build()
         .map_err(|error| ledger::cannot_build(&error))?;
     let engine = Arc::new(engine);
-    let ledger = Ledger::new(Arc::clone(&engine), settings.store.ledger());
     let live = Live::new(settings, &engine)?;
     // The first key comes after all that settings could be wrong about: a start
     // that fails later than this has made a key that nobody is shown.
@@ -58,7 +56,6 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     follow::load(&mut follower, &engine)?;
     Ok(Opened {
         engine,
-        ledger,
         live,
         follower,
         first_key,
