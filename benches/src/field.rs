@@ -39,6 +39,8 @@ pub mod lanes {
     pub const ENGINE: &str = "engine";
     /// The engine, given the time.
     pub const AT_TIME: &str = "decide_at";
+    /// The engine through its C interface.
+    pub const ABI: &str = "abi";
     /// The hash of the same keys.
     pub const HASH: &str = "hash";
     /// The fastest peer.

@@ -6,8 +6,9 @@
 //! winning. `cargo xtask bench` takes times, `cargo xtask instructions` counts
 //! instructions.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod abi;
 pub mod contest;
 pub mod field;
 pub mod figures;

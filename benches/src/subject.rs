@@ -50,7 +50,7 @@ impl<'k> Scene<'k> {
     /// Addresses that the engine's table, which never grows, has room for: a
     /// million, and more where each client may fail, for what is measured is
     /// counting, not making room.
-    fn max_addresses(&self) -> u32 {
+    pub(crate) fn max_addresses(&self) -> u32 {
         (2 * self.keys.all().len() as u32).clamp(OTHERS, 2 * OTHERS)
     }
 

@@ -10,14 +10,16 @@ const INSTALL_MIRI: &str = "rustup toolchain install nightly --component miri,ru
 const INSTALL_SOURCES: &str = "rustup toolchain install nightly --component rust-src";
 
 /// What Miri runs: the engine's own tests, and those across the workspace that
-/// need no system call that it does not know.
-const MIRI_TESTS: [&str; 2] = [
+/// need no system call that it does not know; of the C interface, what it does
+/// with pointers and handles.
+const MIRI_TESTS: [&str; 3] = [
     "--package engine --lib",
+    "--package engine-ffi --lib --test misuse",
     "--package tokenkit-tests --test concurrency",
 ];
 
 /// Which of them are run on every change: what takes seconds.
-const QUICK_MIRI: [&str; 11] = [
+const QUICK_MIRI: [&str; 14] = [
     "failures::",
     "hours::",
     "keyring::block::tests::lists",
@@ -29,6 +31,9 @@ const QUICK_MIRI: [&str; 11] = [
     "sessions::gate::",
     "sessions::limbo::",
     "threshold_guesses",
+    "pointers_that_are_wrong",
+    "handles_that_lead_nowhere",
+    "freed_while_others_decide",
 ];
 
 /// The loom models: every test of the engine whose name holds `loom`.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
+mod abi;
 mod decide;
 mod latency;
 mod scale;
@@ -19,9 +20,10 @@ type Part = (&'static str, fn(&mut Figures) -> Result<(), Box<dyn Error>>);
 
 /// The resident memory first, while nothing was freed that the allocator
 /// would keep.
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("scale", scale::run),
     ("decide", decide::run),
+    ("abi", abi::run),
     ("threads", threads::run),
     ("latency", latency::run),
 ];

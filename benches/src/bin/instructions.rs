@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 
 use engine::Clock;
+use tokenkit_benches::abi::abi;
 use tokenkit_benches::form::Key;
 use tokenkit_benches::keys::Keys;
 use tokenkit_benches::row::{Draw, Row, State};
@@ -20,6 +21,10 @@ use tokenkit_benches::subject::{self, SECRET, Scene, Way};
 const HASH: &str = "blake3";
 /// The row of allowed requests, asked about 64 at once.
 const BATCH: (&str, usize) = ("batch64", 64);
+
+/// The row of allowed requests, through the C interface, and that of those
+/// without a key.
+const ABI: [(&str, Row); 2] = [("abi", Row::Allowed), ("abi_missing", Row::Missing)];
 
 /// As many keys as the smallest size of the benchmarks.
 const KEYS: usize = 10_000;
@@ -34,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         [] => {
             let mut out = std::io::stdout().lock();
             writeln!(out, "{HASH}\n{}", BATCH.0)?;
+            for (name, _) in ABI {
+                writeln!(out, "{name}")?;
+            }
             for row in Row::ALL {
                 writeln!(out, "{row}")?;
             }
@@ -50,7 +58,8 @@ fn run(name: &str, decisions: u64) -> Result<(), Box<dyn Error>> {
         measured_leg(keys.all(), usize::try_from(decisions)?);
         return Ok(());
     }
-    let (row, way) = match Row::of(name) {
+    let through_c = ABI.into_iter().find(|(of, _)| *of == name);
+    let (row, way) = match through_c.map(|(_, row)| row).or(Row::of(name)) {
         Some(row) => (row, Way::Lone),
         None if name == BATCH.0 => (Row::Allowed, Way::Batch(BATCH.1)),
         None => return Err(format!("there is no row {name:?}").into()),
@@ -62,7 +71,12 @@ fn run(name: &str, decisions: u64) -> Result<(), Box<dyn Error>> {
         ..Scene::new(&keys, State::Open)
     };
     let requests = keys.requests(row, Draw::Uniform);
-    Runner::new(row, way, &requests).run(&mut Stage::new(scene, subject::engine), decisions);
+    let mut runner = Runner::new(row, way, &requests);
+    if through_c.is_some() {
+        runner.run(&mut Stage::new(scene, abi), decisions);
+    } else {
+        runner.run(&mut Stage::new(scene, subject::engine), decisions);
+    }
     Ok(())
 }
 

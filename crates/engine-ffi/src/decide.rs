@@ -9,7 +9,7 @@ use crate::decision::tk_decision;
 use crate::engine_handle::Instance;
 use crate::guard;
 use crate::handle::{self, tk_engine};
-use crate::ptr::{Caller, Each, Outs};
+use crate::ptr::{Caller, Each};
 use crate::request::tk_request;
 use crate::result::{Refusal, tk_result};
 
@@ -39,9 +39,7 @@ pub unsafe extern "C" fn tk_decide(
 ) -> tk_result {
     // SAFETY: promised by this function's own caller.
     let caller = unsafe { Caller::trusted() };
-    lone(caller, engine, request, decision, |instance, request| {
-        instance.engine.decide_timed(request)
-    })
+    lone(caller, engine, request, decision, None)
 }
 
 /// As `tk_decide`, at a time in unix seconds, which may lie before that of an
@@ -59,46 +57,51 @@ pub unsafe extern "C" fn tk_decide_at(
 ) -> tk_result {
     // SAFETY: promised by this function's own caller.
     let caller = unsafe { Caller::trusted() };
-    lone(caller, engine, request, decision, |instance, request| {
-        (instance.engine.decide_at(request, unix_s), unix_s)
-    })
+    lone(caller, engine, request, decision, Some(unix_s))
 }
 
-/// One decision, or one that denies.
+/// One decision, at a time or at the clock's, or one that denies.
 #[inline(always)]
 fn lone(
     caller: Caller<'_>,
     engine: *const tk_engine,
     request: *const tk_request,
     decision: *mut tk_decision,
-    decide: impl FnOnce(&Instance, &Request<'_>) -> (Decision, u64),
+    at: Option<u64>,
 ) -> tk_result {
     let result = guard::call(|| {
-        handle::with(engine, |instance| {
-            let asked = || {
-                let out = caller.out(decision, "decision")?;
-                let mut place = MaybeUninit::uninit();
-                let request = caller.described(request, &mut place, "tk_request")?;
-                Ok((out, request.asked(caller)?))
-            };
-            match asked() {
-                Ok((out, request)) => {
-                    let (decided, unix_s) = decide(instance, &request);
-                    out.write(tk_decision::of(&decided, request.shown_key(), unix_s));
-                    instance.counts.add(decided.reason() as u8);
-                    Ok(())
-                }
-                Err(refusal) => {
-                    instance.counts.add(0);
-                    Err(refusal)
-                }
-            }
+        handle::with_thread(engine, |instance, thread| {
+            let told = tell(caller, instance, request, decision, at);
+            instance.counts.add(thread, *told.as_ref().unwrap_or(&0));
+            told.map(drop)
         })
     });
     if result != tk_result::TK_OK {
         caller.write(decision, &tk_decision::UNUSABLE);
     }
     result
+}
+
+/// Decides, and writes what was decided; the number of the reason.
+#[inline(always)]
+fn tell(
+    caller: Caller<'_>,
+    instance: &Instance,
+    request: *const tk_request,
+    decision: *mut tk_decision,
+    at: Option<u64>,
+) -> Result<u8, Refusal> {
+    let place = caller.place(decision, "decision")?;
+    let mut copy = MaybeUninit::uninit();
+    let described = caller.described(request, &mut copy, "tk_request")?;
+    let request = described.asked(caller)?;
+    let mut unix_s = at.unwrap_or(0);
+    let decided = match at {
+        Some(unix_s) => instance.engine.decide_at(&request, unix_s),
+        None => instance.engine.decide_timed(&request, &mut unix_s),
+    };
+    tk_decision::tell(place, &decided, request.shown_key(), unix_s);
+    Ok(decided.reason() as u8)
 }
 
 /// Decides about `count` requests of one moment, the system's time, and writes
@@ -160,21 +163,22 @@ fn batch(
     unix_s: impl FnOnce(&Instance) -> u64,
 ) -> tk_result {
     let result = guard::call(|| {
-        handle::with(engine, |instance| {
+        handle::with_thread(engine, |instance, thread| {
             let asked = || {
-                let outs = caller.outs(decisions, count, "decisions")?;
+                let places = caller.places(decisions, count, "decisions")?;
                 let requests = caller.each(requests, count, "tk_request")?;
                 for request in requests.clone() {
                     request?.asked(caller)?;
                 }
-                Ok((outs, requests))
+                Ok((places, requests))
             };
             match asked() {
-                Ok((outs, requests)) => {
-                    decide_all(caller, instance, requests, unix_s(instance), outs)
+                Ok((places, requests)) => {
+                    let unix_s = unix_s(instance);
+                    decide_all(caller, (instance, thread), requests, unix_s, places)
                 }
                 Err(refusal) => {
-                    instance.counts.add(0);
+                    instance.counts.add(thread, 0);
                     Err(refusal)
                 }
             }
@@ -188,26 +192,23 @@ fn batch(
 
 fn decide_all<'a>(
     caller: Caller<'a>,
-    instance: &Instance,
+    (instance, thread): (&Instance, usize),
     mut requests: Each<'a, tk_request>,
     unix_s: u64,
-    mut outs: Outs<'_, tk_decision>,
+    places: &mut [MaybeUninit<tk_decision>],
 ) -> Result<(), Refusal> {
     let mut asked = [Request::new(Ipv4Addr::UNSPECIFIED); CHUNK];
     let mut decided = [Decision::default(); CHUNK];
-    let mut done = 0;
-    while requests.len() > 0 {
-        let chunk = requests.len().min(CHUNK);
+    for places in places.chunks_mut(CHUNK) {
+        let chunk = places.len();
         for (place, request) in asked[..chunk].iter_mut().zip(&mut requests) {
             *place = request?.asked(caller)?;
         }
         let (asked, decided) = (&asked[..chunk], &mut decided[..chunk]);
         instance.engine.decide_batch_at(asked, decided, unix_s);
-        for (request, decision) in asked.iter().zip(&*decided) {
-            let told = tk_decision::of(decision, request.shown_key(), unix_s);
-            outs.write(done, &told);
-            instance.counts.add(told.reason);
-            done += 1;
+        for ((request, decision), place) in asked.iter().zip(&*decided).zip(places) {
+            tk_decision::tell(place, decision, request.shown_key(), unix_s);
+            instance.counts.add(thread, decision.reason() as u8);
         }
     }
     Ok(())

@@ -19,7 +19,9 @@ pub(crate) fn call(body: impl FnOnce() -> Result<(), Refusal>) -> tk_result {
         Ok(Err(refusal)) => refused(&refusal),
         Err(payload) => {
             // What it was thrown with may panic once more when it is dropped.
-            std::mem::forget(payload);
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(again);
+            }
             refused(&Refusal::of(
                 tk_result::TK_ERR_INTERNAL,
                 "a fault of the library: the call was given up; please report what was \

@@ -4,25 +4,29 @@
 //! one table, and how many engines had the place before. It is never followed,
 //! only compared. So a handle that was freed, made up or copied from garbage
 //! finds nothing, and one engine may be freed while other threads decide with
-//! it: each decision holds on to what it found (an `arc-swap` load, no lock),
-//! and [`free`] waits until the last of them is through.
+//! it: each says at its seat which one it is within, and [`free`] waits until
+//! none is within this one. A call takes no lock and makes no atomic
+//! read-modify-write: see [`seat`](crate::seat).
 //!
 //! The table takes no lock, for a child of `fork` goes on with whatever state
 //! its parent's threads left it in. A place that was being filled or freed at
-//! that moment is lost to the child.
+//! that moment is lost to the child, and so are the seats of other threads; as
+//! no handle comes back, nobody waits for those.
+
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Guard};
-
+use crate::barrier;
 use crate::engine_handle::Instance;
 use crate::process::Origin;
 use crate::result::Refusal;
 use crate::result::tk_result::{TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_FULL};
+use crate::seat::Name;
+use crate::seats;
 
 /// An engine: keys, sessions and counters, and what decides by them.
 ///
@@ -41,7 +45,6 @@ pub struct tk_engine(());
 
 /// What a handle leads to.
 struct Found {
-    handle: u64,
     /// Where it was made.
     origin: Origin,
     instance: Instance,
@@ -53,7 +56,11 @@ struct Place {
     taken: AtomicBool,
     /// Engines that had it before.
     uses: AtomicU64,
-    found: ArcSwapOption<Found>,
+    /// The handle by which the engine is found.
+    name: Name,
+    /// The engine, as long as it has a name and somebody is within it. Only who
+    /// has the place writes it.
+    found: AtomicPtr<Found>,
 }
 
 /// As many places as fit in a byte.
@@ -65,11 +72,15 @@ const USE_BITS: u32 = 40;
 /// upper bits are all alike.
 const MARK: u64 = 0x746b << (PLACE_BITS + USE_BITS);
 
+/// What makes a handle a name: so that none is 0, whatever C hands over.
+const NAMED: u64 = 1 << 63;
+
 static TABLE: [Place; PLACES] = [const {
     Place {
         taken: AtomicBool::new(false),
         uses: AtomicU64::new(0),
-        found: ArcSwapOption::const_empty(),
+        name: Name::with(AtomicU64::new(0)),
+        found: AtomicPtr::new(ptr::null_mut()),
     }
 }; PLACES];
 
@@ -105,11 +116,15 @@ pub(crate) fn give(instance: Instance) -> Result<*mut tk_engine, Refusal> {
     let uses = place.uses.fetch_add(1, Ordering::Relaxed) + 1;
     let uses = (uses & ((1 << USE_BITS) - 1)) << PLACE_BITS;
     let handle = MARK | uses | index as u64;
-    place.found.store(Some(Arc::new(Found {
-        handle,
+    let name = handle | NAMED;
+    barrier::prepare();
+    let found = Box::into_raw(Box::new(Found {
         origin: Origin::here(),
         instance,
-    })));
+    }));
+    // Relaxed: `give` publishes it.
+    place.found.store(found, Ordering::Relaxed);
+    place.name.give(name);
     Ok(ptr::without_provenance_mut(handle as usize))
 }
 
@@ -119,13 +134,34 @@ pub(crate) fn with<T>(
     engine: *const tk_engine,
     then: impl FnOnce(&Instance) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
+    with_thread(engine, |instance, _| then(instance))
+}
+
+/// The same, with a number that no other thread has meanwhile.
+#[inline(always)]
+pub(crate) fn with_thread<T>(
+    engine: *const tk_engine,
+    then: impl FnOnce(&Instance, usize) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     let handle = number(engine);
-    let found = place(handle).found.load();
-    match found.as_deref() {
-        Some(found) if found.handle == handle && found.origin.is_here() => then(&found.instance),
-        Some(found) if found.handle == handle => Err(FORKED),
-        _ => Err(unknown(engine)),
+    let place = place(handle);
+    let Some((stay, is_there)) = seats::enter(handle | NAMED, &place.name) else {
+        return Err(CROWDED);
+    };
+    if !is_there {
+        return Err(unknown(engine));
     }
+    // Relaxed: it was written before the name was given, which `enter` has read.
+    let found = place.found.load(Ordering::Relaxed);
+    // SAFETY: the place has this name, so the engine is whole; it is freed only
+    // after its name has ended and nobody is within, and `stay` is.
+    let found = unsafe { &*found };
+    if !found.origin.is_here() {
+        return Err(FORKED);
+    }
+    let outcome = then(&found.instance, stay.number());
+    drop(stay);
+    outcome
 }
 
 /// Frees the engine of a handle once no other thread is within a call that
@@ -135,29 +171,23 @@ pub(crate) fn with<T>(
 pub(crate) fn free(engine: *const tk_engine) -> Result<(), Refusal> {
     let handle = number(engine);
     let place = place(handle);
-    let found = place.found.load();
-    if found.as_ref().is_none_or(|found| found.handle != handle) {
+    let name = handle | NAMED;
+    // Of several threads that free one handle, one ends its name.
+    if !place.name.end(name, barrier::heavy) {
         return Err(unknown(engine));
     }
-    // Of several threads that free one handle, one takes it out.
-    let before = place.found.compare_and_swap(&found, None);
-    let mine = match (&*before, &*found) {
-        (Some(before), Some(found)) => Arc::ptr_eq(before, found),
-        _ => false,
-    };
-    drop(found);
-    let Some(mut found) = Guard::into_inner(before).filter(|_| mine) else {
-        return Err(unknown(engine));
-    };
-    if found.origin.is_here() {
+    // Relaxed: `end` has seen the name that was given after it was written.
+    let found = place.found.swap(ptr::null_mut(), Ordering::Relaxed);
+    // SAFETY: from `Box::into_raw` in `give`, and taken out by the one that has
+    // ended the name. Others may still be within, but only share it.
+    let is_ours = unsafe { &*found }.origin.is_here();
+    if is_ours {
         let mut waited = 0;
-        loop {
-            match Arc::try_unwrap(found) {
-                Ok(last) => break drop(last),
-                Err(still) => found = still,
-            }
+        while seats::any_within(name) {
             pause(&mut waited);
         }
+        // SAFETY: as above, and nobody is within any more, nor will be.
+        drop(unsafe { Box::from_raw(found) });
     } else {
         // Its threads are not in this process and its locks may be held by
         // them: it is left alone. Its memory is shared with the parent until
@@ -171,12 +201,12 @@ pub(crate) fn free(engine: *const tk_engine) -> Result<(), Refusal> {
 
 /// An engine of a parent's, whose handle has ended here.
 struct Left {
-    _found: Arc<Found>,
+    _found: *mut Found,
     _next: *mut Left,
 }
 
 /// Keeps an engine for good, where those who look for leaks find it.
-fn leave(found: Arc<Found>) {
+fn leave(found: *mut Found) {
     static LEFT: AtomicPtr<Left> = AtomicPtr::new(ptr::null_mut());
     let left = Box::leak(Box::new(Left {
         _found: found,
@@ -212,6 +242,11 @@ const FORKED: Refusal = Refusal::of(
     TK_ERR_FORKED,
     "the engine was made before fork, and its counters are the parent's: make an engine in \
      this process, after fork",
+);
+
+const CROWDED: Refusal = Refusal::of(
+    TK_ERR_FULL,
+    "more threads are within calls at this moment than there can be, which is 1024",
 );
 
 #[cold]

@@ -20,6 +20,7 @@
 compile_error!("a handle has 64 bits and travels as a pointer: a 64-bit target is wanted");
 
 mod answer;
+mod barrier;
 mod bytes;
 mod config;
 mod counts;
@@ -37,8 +38,15 @@ mod process;
 mod ptr;
 mod request;
 mod result;
+mod seat;
+mod seats;
 mod sessions;
 mod signals;
+
+/// The atomics of [`seat`].
+mod atomic {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 pub use answer::{
     TK_MAX_HEADERS, TK_SPACE, tk_answer, tk_header, tk_header_is_reserved, tk_identity,

@@ -48,7 +48,7 @@ impl<'a> Caller<'a> {
     }
 
     /// The bytes that were lent; `None` where there is nothing at all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(self, lent: tk_bytes, what: &str) -> Result<Option<&'a [u8]>, Refusal> {
         if lent.data.is_null() {
             return if lent.len == 0 {
@@ -80,7 +80,7 @@ impl<'a> Caller<'a> {
     /// A struct that says its size. That of this version is borrowed; one of
     /// another is brought into `place`, where members that it does not have are
     /// zero. A larger one is taken if what is behind is zero.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn described<'p, T: Described>(
         self,
         from: *const T,
@@ -106,7 +106,7 @@ impl<'a> Caller<'a> {
     }
 
     /// The size that a struct says it has.
-    #[inline]
+    #[inline(always)]
     fn size_of<T: Described>(self, from: *const T, what: &str) -> Result<usize, Refusal> {
         check(from, what)?;
         // SAFETY: not NULL and aligned; every `Described` begins with a `u32`.
@@ -205,6 +205,19 @@ impl<'a> Caller<'a> {
         })
     }
 
+    /// The place of an output, NULL refused, for who fills it bit by bit.
+    #[inline(always)]
+    pub(crate) fn place<T: Copy>(
+        self,
+        to: *mut T,
+        what: &str,
+    ) -> Result<&'a mut MaybeUninit<T>, Refusal> {
+        check(to, what)?;
+        // SAFETY: not NULL, aligned, and uninitialised is what `MaybeUninit` is
+        // for; the caller promises the rest.
+        Ok(unsafe { &mut *to.cast::<MaybeUninit<T>>() })
+    }
+
     /// A place for an output, NULL refused.
     pub(crate) fn out<T: Copy>(self, to: *mut T, what: &str) -> Result<Out<'a, T>, Refusal> {
         check(to, what)?;
@@ -277,27 +290,27 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// An array to write to.
-    pub(crate) fn outs<T: Copy>(
+    /// An array of places to write to.
+    pub(crate) fn places<T: Copy>(
         self,
         to: *mut T,
         count: usize,
         what: &str,
-    ) -> Result<Outs<'a, T>, Refusal> {
-        if count > 0 {
-            check(to, what)?;
+    ) -> Result<&'a mut [MaybeUninit<T>], Refusal> {
+        if count == 0 {
+            return Ok(&mut []);
         }
+        check(to, what)?;
         if count
             .checked_mul(size_of::<T>())
             .is_none_or(|all| all > MAX_SPAN)
         {
             return Err(too_long(what));
         }
-        Ok(Outs {
-            to,
-            count,
-            call: PhantomData,
-        })
+        // SAFETY: not NULL, aligned, of a length that an array can have, and
+        // uninitialised is what `MaybeUninit` is for; the caller promises the
+        // rest.
+        Ok(unsafe { slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), count) })
     }
 }
 
@@ -318,26 +331,6 @@ impl<T: Copy> Out<'_, T> {
         // SAFETY: `Caller::out` has checked NULL and alignment; the caller
         // promises the rest.
         unsafe { self.0.write(value) }
-    }
-}
-
-/// Places for many outputs, which are there.
-pub(crate) struct Outs<'a, T> {
-    to: *mut T,
-    count: usize,
-    call: PhantomData<&'a mut T>,
-}
-
-impl<T: Copy> Outs<'_, T> {
-    /// Writes the one of an index; those behind the end are left out.
-    #[inline]
-    pub(crate) fn write(&mut self, index: usize, value: &T) {
-        if index < self.count {
-            let place = self.to.wrapping_add(index);
-            // SAFETY: within the array, of which `Caller::outs` has checked
-            // NULL, alignment and length; the caller promises the rest.
-            unsafe { place.write(*value) };
-        }
     }
 }
 
@@ -376,7 +369,7 @@ impl<T: Described> Iterator for Each<'_, T> {
 impl<T: Described> ExactSizeIterator for Each<'_, T> {}
 
 /// Neither NULL nor misaligned.
-#[inline]
+#[inline(always)]
 fn check<T>(pointer: *const T, what: &str) -> Result<(), Refusal> {
     if pointer.is_null() {
         return Err(null(what));

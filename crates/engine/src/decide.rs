@@ -65,17 +65,16 @@ impl Engine {
         self.decide_when(request, || unix_s)
     }
 
-    /// As [`decide`](Self::decide), with the unix second that was read, which
-    /// [`Wire::headers`](crate::wire::Wire::headers) wants; 0 where the key is
-    /// missing, for which the time does not matter.
+    /// As [`decide`](Self::decide), and writes the unix second that was read to
+    /// `unix_s`, which [`Wire::headers`](crate::wire::Wire::headers) wants; it
+    /// stays as it was where the key is missing, for which the time does not
+    /// matter.
     #[inline]
-    pub fn decide_timed(&self, request: &Request<'_>) -> (Decision, u64) {
-        let mut read = 0;
-        let decision = self.decide_when(request, || {
-            read = self.clock.now();
-            read
-        });
-        (decision, read)
+    pub fn decide_timed(&self, request: &Request<'_>, unix_s: &mut u64) -> Decision {
+        self.decide_when(request, || {
+            *unix_s = self.clock.now();
+            *unix_s
+        })
     }
 
     /// Decides at a time that is read only if it matters: where the key is
