@@ -31,7 +31,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// Slots are dense and a key keeps its own for life. Empty lists are NULL, so
 /// that loading parses JSON only where there is some. `rev` is the number of
 /// the last transaction that changed the row: who knows `meta.rev` asks for
-/// what came later. `seal` is of the row's other columns, see [`seal`](crate::seal).
+/// what came later. `seal` is of the row's other columns, see [`crate::seal`].
 const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
