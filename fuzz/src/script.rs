@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use engine::{CidrList, KeyPolicy, KeyState, Limit, OriginList, SecretKey, SessionRecord};
+use tests::ips::IPS;
 use trace::{Action, Applied, Ask, Change, Key, Session, Subject, Trace};
 
 use crate::with_check;
@@ -111,21 +112,6 @@ impl Units {
 const START: u64 = 1_790_000_000;
 /// No clock of a script is before or after these, so that no sum overflows.
 const TIMES: std::ops::RangeInclusive<u64> = START / 2..=START * 2;
-
-const IPS: [&str; 12] = [
-    "198.51.100.7",
-    "::ffff:198.51.100.7",
-    "198.51.100.8",
-    "192.0.2.127",
-    "192.0.2.128",
-    "::ffff:192.0.2.200",
-    "2001:db8:0:1::1",
-    "2001:db8:0:1:ffff::2",
-    "2001:db8:0:2::1",
-    "::1",
-    "0.0.0.0",
-    "ffff:ffff:ffff:ffff::",
-];
 
 const ORIGINS: [&str; 11] = [
     "https://app.example.com",

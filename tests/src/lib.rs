@@ -5,9 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ips;
 pub mod keys;
 pub mod long;
 pub mod oracle;
 mod oracle_forms;
 #[cfg(not(miri))]
 pub mod over_http;
+#[cfg(not(miri))]
+pub mod traces;

@@ -7,70 +7,15 @@
 #![cfg(not(miri))]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use engine::{Reason, Verdict};
 use tests::oracle::Oracle;
 use tests::over_http::OverHttp;
+use tests::traces::{all_agree, files, nothing_left_out, read};
 use trace::{
-    Answer, Applied, Ask, Change, EngineSubject, EngineSubjectError, Key, Report, Session,
-    StepKind, Subject, Totals, Trace, replay,
+    Answer, Applied, Ask, Change, EngineSubject, EngineSubjectError, Key, Session, StepKind,
+    Subject, Trace,
 };
-
-fn own_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
-}
-
-fn files() -> Vec<PathBuf> {
-    let more = std::env::var_os("TK_TRACES").unwrap_or_default();
-    let more = std::env::split_paths(&more).filter(|path| !path.as_os_str().is_empty());
-    let mut files = Vec::new();
-    for directory in std::iter::once(own_directory()).chain(more) {
-        let entries = std::fs::read_dir(&directory)
-            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-        let paths = entries.map(|entry| entry.unwrap().path());
-        files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "json")));
-    }
-    files.sort();
-    files
-}
-
-fn read(file: &Path) -> Trace {
-    let shown = file.display();
-    let json = std::fs::read(file).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    Trace::parse(&json).unwrap_or_else(|error| panic!("{shown}: {error}"))
-}
-
-/// Replays every file, and fails with all that differs.
-fn all_agree<S: Subject>(check: impl Fn(&Path, &Report)) {
-    let (mut totals, mut differing) = (Totals::default(), Vec::new());
-    for file in files() {
-        let shown = file.display().to_string();
-        let report = replay::<S>(&read(&file)).unwrap_or_else(|error| panic!("{shown}: {error}"));
-        report.write_differing(&shown, &mut differing).unwrap();
-        check(&file, &report);
-        totals.add(&report);
-    }
-    assert!(
-        totals.traces >= 40,
-        "only {} traces were found",
-        totals.traces
-    );
-    assert!(
-        differing.is_empty(),
-        "{}{totals}",
-        String::from_utf8_lossy(&differing)
-    );
-}
-
-fn nothing_left_out(file: &Path, report: &Report) {
-    assert_eq!(
-        (report.unseen, report.inexpressible),
-        (0, 0),
-        "{}: not wholly compared",
-        file.display()
-    );
-}
 
 #[test]
 fn the_oracle_agrees_with_every_trace() {

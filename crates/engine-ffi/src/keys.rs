@@ -1,6 +1,7 @@
 //! Keys from C: put, removed, changed, minted.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
 use engine::{
     Hour, KeyChangeError, KeyDigest, KeyId, KeyPolicy, KeyRecord, KeyState, Limit, MAX_KEY_LEN,
@@ -259,13 +260,7 @@ pub unsafe extern "C" fn tk_key_mint(
         // SAFETY: promised by this function's own caller.
         let caller = unsafe { Caller::trusted() };
         handle::with(engine, |instance| {
-            let out = caller.space(space.cast(), space_len, "space")?;
-            if out.len() < TK_KEY_SPACE {
-                return Err(Refusal::told(
-                    TK_ERR_SPACE,
-                    format!("space has {space_len} bytes: a key wants {TK_KEY_SPACE}"),
-                ));
-            }
+            let out = room(caller, space, space_len, "a key", TK_KEY_SPACE)?;
             let key = caller.copied(key, "tk_key")?;
             let named = [key.secret, key.id, key.digest];
             if named.iter().any(|named| !named.data.is_null()) {
@@ -300,8 +295,26 @@ pub unsafe extern "C" fn tk_key_mint(
     })
 }
 
+/// The space for a text that is minted, if that and the NUL behind it fit.
+pub(crate) fn room<'a>(
+    caller: Caller<'a>,
+    space: *mut c_char,
+    space_len: usize,
+    what: &str,
+    wanted: usize,
+) -> Result<&'a mut [MaybeUninit<u8>], Refusal> {
+    let out = caller.space(space.cast(), space_len, "space")?;
+    if out.len() < wanted {
+        return Err(Refusal::told(
+            TK_ERR_SPACE,
+            format!("space has {space_len} bytes: {what} wants {wanted}"),
+        ));
+    }
+    Ok(out)
+}
+
 /// Writes a text and the NUL behind it to where both have room.
-pub(crate) fn put_text(text: &str, out: &mut [std::mem::MaybeUninit<u8>]) {
+pub(crate) fn put_text(text: &str, out: &mut [MaybeUninit<u8>]) {
     let bytes = text.bytes().chain(std::iter::once(0));
     for (place, byte) in out.iter_mut().zip(bytes) {
         place.write(byte);

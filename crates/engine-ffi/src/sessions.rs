@@ -8,9 +8,9 @@ use crate::bytes::tk_bytes;
 use crate::engine_handle::Instance;
 use crate::guard;
 use crate::handle::{self, tk_engine};
-use crate::keys::{TK_DIGEST_LEN, TK_NEVER, digest, name, put_text};
+use crate::keys::{TK_DIGEST_LEN, TK_NEVER, digest, name, put_text, room};
 use crate::ptr::{Caller, Described};
-use crate::result::tk_result::{TK_ERR_NULL, TK_ERR_SPACE, TK_ERR_SYSTEM, TK_ERR_VALUE};
+use crate::result::tk_result::{TK_ERR_NULL, TK_ERR_SYSTEM, TK_ERR_VALUE};
 use crate::result::{Refusal, tk_result};
 
 /// Room for a minted token and the NUL behind it.
@@ -136,13 +136,7 @@ pub unsafe extern "C" fn tk_session_mint(
         // SAFETY: promised by this function's own caller.
         let caller = unsafe { Caller::trusted() };
         handle::with(engine, |instance| {
-            let out = caller.space(space.cast(), space_len, "space")?;
-            if out.len() < TK_TOKEN_SPACE {
-                return Err(Refusal::told(
-                    TK_ERR_SPACE,
-                    format!("space has {space_len} bytes: a token wants {TK_TOKEN_SPACE}"),
-                ));
-            }
+            let out = room(caller, space, space_len, "a token", TK_TOKEN_SPACE)?;
             let session = caller.copied(session, "tk_session")?;
             if !session.token.data.is_null() || !session.digest.data.is_null() {
                 return Err(Refusal::of(

@@ -188,8 +188,7 @@ impl Engine {
             request, unix_s, ..
         } = *case;
         let record = found.record();
-        let listed = |lists: &Lists| request.origin.is_some_and(|o| lists.origins.lists(o));
-        let listed_by_key = found.lists().is_some_and(listed);
+        let listed_by_key = listed_by_key(request, found);
         *decision = Decision {
             project: Some(record.project()),
             key: Some(id),
@@ -306,6 +305,13 @@ impl Engine {
             .origin
             .is_some_and(|origin| self.origins.lists(origin))
     }
+}
+
+/// Whether a known key lists the request's origin.
+#[inline(always)]
+pub(crate) fn listed_by_key(request: &Request<'_>, found: Found<'_>) -> bool {
+    let listed = |lists: &Lists| request.origin.is_some_and(|o| lists.origins.lists(o));
+    found.lists().is_some_and(listed)
 }
 
 /// Why a known key is refused whatever its user and budget are: rows 5 to 7.

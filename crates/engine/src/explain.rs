@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::decide::{Bearer, is_blank, refusal, unless_blank};
+use crate::decide::{Bearer, is_blank, listed_by_key, refusal, unless_blank};
 use crate::decision::{Budget, Decision, Reason};
 use crate::engine::Engine;
 use crate::key::{KeyId, MAX_KEY_LEN};
@@ -117,10 +117,7 @@ impl Engine {
         let (id, key) = pass!(self.of_the_form(request, key, unix_s));
         let keys = self.keyring.read();
         let found = pass!(self.known_key(request, id, key, keys.find(keys.spot(id)), unix_s));
-        let listed_by_key = found.lists().is_some_and(|lists| {
-            let origin = request.origin;
-            origin.is_some_and(|origin| lists.origins.lists(origin))
-        });
+        let listed_by_key = listed_by_key(request, found);
         let mut decision = Decision {
             project: Some(found.record().project()),
             key: Some(id),

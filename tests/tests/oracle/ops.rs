@@ -2,8 +2,9 @@
 
 use engine::{KeyState, Limit};
 use proptest::prelude::*;
+use tests::ips::IPS;
 
-use crate::world::{FIRST_KEYS, From, IPS, KEYS, MINTED, NETS, ORIGINS, TOKENS};
+use crate::world::{FIRST_KEYS, From, KEYS, MINTED, NETS, ORIGINS, TOKENS};
 
 /// What the `api-key` header says.
 #[derive(Clone, Debug)]

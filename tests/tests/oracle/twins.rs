@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Clock, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit, Request, SecretKey,
-    ServerSecret, SessionRecord,
+    Clock, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit, SecretKey, ServerSecret,
+    SessionRecord,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tempfile::TempDir;
 use tests::oracle::Oracle;
 use tests::oracle::more::Found;
-use trace::{Answer, Ask, Change, Session, Subject, Trace};
+use trace::{Answer, Ask, Change, EngineSubject, Session, Subject, Trace};
 
 use crate::ops::{Asked, Header, Op};
 use crate::world::{
@@ -152,14 +152,17 @@ impl Twins {
     fn ask(&mut self, ask: &Ask) -> Result<(), TestCaseError> {
         let expected = self.oracle.decide(self.at, ask).unwrap().unwrap();
         // Told first: that changes nothing, and comes to the same.
-        let explained = self.door().explain_at(&request(ask), self.at).decision;
-        let got = self.door().decide(&request(ask));
+        let explained = self
+            .door()
+            .explain_at(&EngineSubject::request(ask), self.at)
+            .decision;
+        let got = self.door().decide(&EngineSubject::request(ask));
         prop_assert_eq!(explained, got, "explained otherwise than decided");
         self.compare(ask, &expected, got)
     }
 
     fn batch(&mut self, asks: &[Ask]) -> Result<(), TestCaseError> {
-        let requests: Vec<_> = asks.iter().map(request).collect();
+        let requests: Vec<_> = asks.iter().map(EngineSubject::request).collect();
         let mut decisions = vec![Decision::default(); asks.len()];
         self.door().decide_batch(&requests, &mut decisions);
         for (ask, got) in asks.iter().zip(decisions) {
@@ -405,22 +408,6 @@ impl Twins {
 fn hours_of_ring(at: u64) -> std::ops::Range<u64> {
     let now = at / 3600;
     now.saturating_sub(9)..now + 9
-}
-
-fn request(ask: &Ask) -> Request<'_> {
-    let mut request = Request::new(ask.ip)
-        .needs_user(ask.needs_user)
-        .cost(ask.cost);
-    if let Some(key) = &ask.api_key {
-        request = request.api_key(key.as_bytes());
-    }
-    if let Some(token) = &ask.bearer {
-        request = request.bearer(token.as_bytes());
-    }
-    if let Some(origin) = &ask.origin {
-        request = request.origin(origin.as_bytes());
-    }
-    request
 }
 
 fn guess(ip: std::net::IpAddr) -> Ask {

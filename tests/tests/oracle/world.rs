@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use engine::{CidrList, KeyPolicy, Limit, OriginList, SecretKey};
+use tests::ips::IPS;
 use trace::Trace;
 
 pub(crate) const START: u64 = 1_790_000_000;
@@ -25,21 +26,6 @@ pub(crate) static SECRETS: LazyLock<Vec<SecretKey>> = LazyLock::new(|| {
     ];
     (0..KEYS).map(number).chain(strangers).collect()
 });
-
-pub(crate) const IPS: [&str; 12] = [
-    "198.51.100.7",
-    "::ffff:198.51.100.7",
-    "198.51.100.8",
-    "192.0.2.127",
-    "192.0.2.128",
-    "::ffff:192.0.2.200",
-    "2001:db8:0:1::1",
-    "2001:db8:0:1:ffff::2",
-    "2001:db8:0:2::1",
-    "::1",
-    "0.0.0.0",
-    "ffff:ffff:ffff:ffff::",
-];
 
 /// Networks of a /64 each, from which any address may come.
 pub(crate) const NETS: [u128; 3] = [

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::goals::{self, Goal, Standing, digits};
 use super::table::{NOTHING, Table};
 use super::{END_TO_END, INSTRUCTIONS, PARTS, charts, origin};
-use crate::figures::Figures;
+use crate::figures::{Figures, grouped};
 use crate::instructions::BEFORE;
 use crate::profile::Part;
 use crate::shell::{Failure, root};
@@ -535,19 +535,6 @@ fn standing(goal: &Goal, figures: &Figures) -> String {
         Standing::Missed(_) => "**missed**".into(),
         Standing::NotMeasured => "not measured".into(),
     }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn list(items: &[String]) -> String {

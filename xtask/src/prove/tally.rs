@@ -1,5 +1,7 @@
 //! What a check's programs say of themselves, as figures.
 
+use crate::figures::grouped;
+
 /// What the lines of its programs told of one check.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
@@ -61,19 +63,6 @@ const MOST_LINES: usize = 4;
 fn leading_number(text: &str) -> u64 {
     let end = text.find(|c: char| !c.is_ascii_digit());
     text[..end.unwrap_or(text.len())].parse().unwrap_or(0)
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -128,25 +128,14 @@ tokenkit_identify(ngx_http_request_t *r, tokenkit_verdict_t *verdict)
 static ngx_int_t
 tokenkit_tell(ngx_http_request_t *r, const tk_header *header)
 {
-    u_char           *text;
     ngx_table_elt_t  *told;
 
-    text = ngx_pnalloc(r->pool, header->name.len + header->value.len);
-    told = ngx_list_push(&r->headers_in.headers);
-
-    if (text == NULL || told == NULL) {
+    told = tokenkit_push(r, &r->headers_in.headers, header);
+    if (told == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(told, sizeof(ngx_table_elt_t));
-
-    told->key.data = text;
-    told->key.len = header->name.len;
-    told->lowcase_key = text;
-    told->value.data = ngx_cpymem(text, header->name.data, header->name.len);
-    told->value.len = header->value.len;
-    ngx_memcpy(told->value.data, header->value.data, header->value.len);
-    told->hash = ngx_hash_key(text, header->name.len);
+    told->hash = ngx_hash_key(told->key.data, told->key.len);
 
     return NGX_OK;
 }

@@ -134,6 +134,10 @@ void tokenkit_add_header_filter(void);
 
 /* writer.c */
 ngx_int_t tokenkit_put_all(ngx_http_request_t *r, const tk_answer *answer);
+/* A copy of a header, at the end of a list; NULL without memory. Its hash is
+ * left to the caller. */
+ngx_table_elt_t *tokenkit_push(ngx_http_request_t *r, ngx_list_t *headers,
+    const tk_header *header);
 
 /* handler.c */
 ngx_int_t tokenkit_handler(ngx_http_request_t *r);

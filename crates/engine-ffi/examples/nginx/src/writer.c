@@ -51,31 +51,47 @@ tokenkit_put_all(ngx_http_request_t *r, const tk_answer *answer)
 static ngx_int_t
 tokenkit_put(ngx_http_request_t *r, const tk_header *header)
 {
-    u_char           *text;
     ngx_table_elt_t  *put;
 
-    text = ngx_pnalloc(r->pool, header->name.len + header->value.len);
-    put = ngx_list_push(&r->headers_out.headers);
-
-    if (text == NULL || put == NULL) {
+    put = tokenkit_push(r, &r->headers_out.headers, header);
+    if (put == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(put, sizeof(ngx_table_elt_t));
-
     put->hash = 1;
-    put->key.data = text;
-    put->key.len = header->name.len;
-    put->lowcase_key = text;
-    put->value.data = ngx_cpymem(text, header->name.data, header->name.len);
-    put->value.len = header->value.len;
-    ngx_memcpy(put->value.data, header->value.data, header->value.len);
 
     if (tokenkit_is(&header->name, "www-authenticate")) {
         r->headers_out.www_authenticate = put;
     }
 
     return NGX_OK;
+}
+
+
+ngx_table_elt_t *
+tokenkit_push(ngx_http_request_t *r, ngx_list_t *headers,
+    const tk_header *header)
+{
+    u_char           *text;
+    ngx_table_elt_t  *pushed;
+
+    text = ngx_pnalloc(r->pool, header->name.len + header->value.len);
+    pushed = ngx_list_push(headers);
+
+    if (text == NULL || pushed == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(pushed, sizeof(ngx_table_elt_t));
+
+    pushed->key.data = text;
+    pushed->key.len = header->name.len;
+    pushed->lowcase_key = text;
+    pushed->value.data = ngx_cpymem(text, header->name.data, header->name.len);
+    pushed->value.len = header->value.len;
+    ngx_memcpy(pushed->value.data, header->value.data, header->value.len);
+
+    return pushed;
 }
 
 
