@@ -1,9 +1,11 @@
 //! All that continuous integration runs, in its order, with the time of each
 //! phase. The first that fails ends the run.
 
+use std::fs;
+use std::io;
 use std::time::Instant;
 
-use crate::shell::{Failure, Program};
+use crate::shell::{Failure, Program, root};
 use crate::{bench, capi, checks, concurrency, fuzz, instructions, nginx};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
@@ -20,6 +22,9 @@ struct Phase {
     run: fn() -> Result<(), Failure>,
     /// Whether a machine without what it runs on may do without it.
     may_miss: bool,
+    /// What it built for itself alone, for which a small disk has no room
+    /// beside what the later phases build.
+    own_folder: Option<&'static str>,
 }
 
 const fn phase(name: &'static str, run: fn() -> Result<(), Failure>) -> Phase {
@@ -27,6 +32,29 @@ const fn phase(name: &'static str, run: fn() -> Result<(), Failure>) -> Phase {
         name,
         run,
         may_miss: false,
+        own_folder: None,
+    }
+}
+
+impl Phase {
+    const fn builds_in(self, folder: &'static str) -> Self {
+        Self {
+            own_folder: Some(folder),
+            ..self
+        }
+    }
+
+    /// Removes what nothing later needs.
+    fn clear(&self) -> Result<(), Failure> {
+        let Some(folder) = self.own_folder else {
+            return Ok(());
+        };
+        match fs::remove_dir_all(root().join(folder)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::found(format!("{folder} stays: {cause}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -47,17 +75,18 @@ const PHASES: [Phase; 13] = [
     phase("trace", || checks::trace(Vec::new())),
     phase("nginx", || nginx::run(None)),
     phase("deny", checks::deny),
-    phase("model", concurrency::model),
-    phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)),
+    phase("model", concurrency::model).builds_in("target/loom"),
+    phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)).builds_in("fuzz/target"),
     phase("benches", bench::quick),
     phase("instructions", || instructions::run(false)),
-    nightly_phase("miri", concurrency::quick_miri),
-    nightly_phase("tsan", concurrency::tsan),
+    nightly_phase("miri", concurrency::quick_miri).builds_in("target/miri"),
+    nightly_phase("tsan", concurrency::tsan).builds_in("target/tsan"),
 ];
 
 /// Runs every phase, each closed by a line with its name and time; the last
-/// line counts the phases.
-pub(crate) fn run() -> Result<(), Failure> {
+/// line counts the phases. With `sparing`, what a phase built for itself alone
+/// is removed after it.
+pub(crate) fn run(sparing: bool) -> Result<(), Failure> {
     let start = Instant::now();
     let (mut passed, mut skipped) = (0, 0);
     for phase in &PHASES {
@@ -77,6 +106,9 @@ pub(crate) fn run() -> Result<(), Failure> {
                 skipped += 1;
             }
             failed => return failed,
+        }
+        if sparing {
+            phase.clear()?;
         }
     }
     println!("== all phases in {} s", start.elapsed().as_secs());

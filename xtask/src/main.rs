@@ -65,7 +65,8 @@ cargo xtask COMMAND
   capi                        the C interface: tests in C and C++ by gcc and clang, under sanitizers
                               and valgrind, docs/c.md, the Python example
   deny                        licences, bans and sources of the dependencies
-  ci                          all that continuous integration runs, in its order
+  ci [--sparing]              all that continuous integration runs, in its order; --sparing removes
+                              what a phase built for itself alone once it has passed
 ";
 
 /// `profile --before`: its two words.
@@ -128,7 +129,10 @@ fn main() -> ExitCode {
             let filter = args.next_word();
             args.none().and_then(|()| nginx::run(filter.as_deref()))
         }
-        Some("ci") => args.none().and_then(|()| ci::run()),
+        Some("ci") => {
+            let sparing = args.flag("--sparing");
+            args.none().and_then(|()| ci::run(sparing))
+        }
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())
