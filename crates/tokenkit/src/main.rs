@@ -1,58 +1,13 @@
 //! `tokenkit`: the server and the commands around it.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    bare,
-    allow(dead_code, unused_imports, reason = "the gate is left out")
-)]
 
-mod cli;
-mod command;
-mod error;
-mod keystore;
-mod replay;
-mod serve;
-mod settings;
-mod when;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
-
-use crate::cli::{Cli, Command};
-use crate::error::{EXIT_OPERATOR, Failure};
 
 /// Allocation is a good part of serving a request outside the engine.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let failure = match Cli::from_arguments().and_then(run) {
-        Ok(code) => return code,
-        Err(failure) => failure,
-    };
-    match failure {
-        // Whoever read our output has seen enough.
-        Failure::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Failure::Output(cause) => complain(format_args!("the output cannot be written: {cause}")),
-        Failure::Operator(error) => complain(error),
-    }
-}
-
-fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    // The server writes from several threads: it must not find the lock taken.
-    if let Command::Serve(_) = cli.command {
-        serve::run(cli.settings()?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let code = command::run(cli, &mut out)?;
-    out.flush()?;
-    Ok(code)
-}
-
-/// Says on standard error what the operator must know.
-fn complain(message: impl std::fmt::Display) -> ExitCode {
-    // With standard error gone too, the exit code is all that is left.
-    let _ = writeln!(io::stderr(), "tokenkit: {message}");
-    ExitCode::from(EXIT_OPERATOR)
+    tokenkit::main()
 }

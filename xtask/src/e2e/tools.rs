@@ -75,7 +75,7 @@ fn build_module(folder: &Path) -> Result<PathBuf, Failure> {
 /// later build changes them. The latter has a folder of its own, so that
 /// nobody takes it for the former.
 fn build(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
-    const BUILD: &str = "rustc --release --package tokenkit --bin tokenkit";
+    const BUILD: &str = "build --release --package tokenkit --bin tokenkit";
     let keep = |built: PathBuf, name: &str| {
         let kept = folder.join(name);
         // Taken away first: one that still runs cannot be written over.
@@ -90,7 +90,7 @@ fn build(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     Program::cargo(BUILD)
         .words("--target-dir")
         .arg(apart.display().to_string())
-        .words("-- --cfg bare")
+        .env("RUSTFLAGS", "--cfg bare")
         .run()?;
     let bare = keep(apart.join("release/tokenkit"), "tokenkit-bare")?;
     Ok((tokenkit, bare))
