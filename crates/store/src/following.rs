@@ -15,7 +15,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use engine::Engine;
+use engine::{Engine, LedgerFault};
 
 use crate::apply::{FollowError, apply, apply_singly};
 use crate::error::StoreError;
@@ -42,6 +42,10 @@ pub enum FollowEvent<'a> {
     Trouble(&'a FollowError),
     /// The trouble is over.
     Recovered,
+    /// The ledger's file is at fault; told as [`Trouble`](Self::Trouble) is.
+    LedgerFault(LedgerFault),
+    /// The ledger's file is whole again.
+    LedgerWhole,
     /// The thread has failed: no change arrives any more, no revocation either.
     /// The last event.
     Failed,
@@ -145,6 +149,7 @@ fn follow(
 ) {
     let mut tidied = Instant::now();
     let mut trouble: Option<Trouble> = None;
+    let mut fault: Option<Fault> = None;
     loop {
         let pause = if trouble.is_some() { RETRY } else { POLL };
         if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
@@ -189,9 +194,17 @@ fn follow(
             tidied = Instant::now();
             engine.purge_sessions(engine.clock().now());
             engine.reclaim();
-            // What it says is asked for by whoever tells people; here it is for
-            // what it does.
-            let _ = engine.ledger_fault();
+            match engine.ledger_fault() {
+                None if fault.take().is_some() => on_event(FollowEvent::LedgerWhole),
+                Some(found) if !fault.as_ref().is_some_and(|known| known.covers(found)) => {
+                    on_event(FollowEvent::LedgerFault(found));
+                    fault = Some(Fault {
+                        fault: found,
+                        told: Instant::now(),
+                    });
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -206,5 +219,18 @@ impl Trouble {
     /// Whether an error is this one, told not long ago.
     fn covers(&self, text: &str) -> bool {
         self.text == text && self.told.elapsed() < REPEAT
+    }
+}
+
+/// A fault of the ledger that was told.
+struct Fault {
+    fault: LedgerFault,
+    told: Instant,
+}
+
+impl Fault {
+    /// Whether a fault is this one, told not long ago.
+    fn covers(&self, fault: LedgerFault) -> bool {
+        self.fault == fault && self.told.elapsed() < REPEAT
     }
 }

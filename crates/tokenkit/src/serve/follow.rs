@@ -44,6 +44,8 @@ fn log(event: FollowEvent<'_>) {
             "cannot take over changes from the store; what is known stays in force, and it is tried again"
         ),
         FollowEvent::Recovered => tracing::info!("the store can be read again"),
+        FollowEvent::LedgerFault(fault) => tracing::error!(%fault, "the ledger is at fault"),
+        FollowEvent::LedgerWhole => tracing::info!("the ledger is whole again"),
         FollowEvent::Failed => tracing::error!(
             "the thread that follows the store has failed: no change arrives any more, no \
              revocation either; restart the server"

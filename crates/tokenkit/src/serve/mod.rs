@@ -108,7 +108,6 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
     let following = follow::start(follower, Arc::clone(&engine))?;
-    control.spawn(ledger::watch(Arc::clone(&engine)));
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
