@@ -192,6 +192,7 @@ fn changed(error: &KeyChangeError) -> Refusal {
         KeyChangeError::Duplicate(_) => TK_ERR_DUPLICATE,
         KeyChangeError::Unknown(_) => TK_ERR_NO_KEY,
         KeyChangeError::Full { .. } => TK_ERR_FULL,
+        KeyChangeError::Memory => TK_ERR_SYSTEM,
         _ => TK_ERR_VALUE,
     };
     Refusal::told(result, error.to_string())

@@ -129,7 +129,8 @@ impl Engine {
     /// [`KeyChangeError::Duplicate`] for an id that is there or stands twice,
     /// [`KeyChangeError::Full`] where the slots do not suffice,
     /// [`KeyChangeError::Ledger`] where the ledger's file gives none: of a larger
-    /// change some keys have got theirs then, which wait for them.
+    /// change some keys have got theirs then, which wait for them;
+    /// [`KeyChangeError::Memory`] where the system gives none.
     pub fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), KeyChangeError> {
         self.keep(records, Existing::Refuse)
     }
@@ -167,7 +168,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`KeyChangeError::Unknown`] where there is no such key.
+    /// [`KeyChangeError::Unknown`] where there is no such key,
+    /// [`KeyChangeError::Memory`] where the system gives none.
     pub fn update_key(
         &self,
         id: KeyId,
@@ -184,7 +186,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`KeyChangeError::Unknown`] where there is no such key.
+    /// As [`update_key`](Self::update_key).
     pub fn set_key_state(&self, id: KeyId, wanted: KeyState) -> Result<KeyState, KeyChangeError> {
         let policy = self.update_key(id, |policy| policy.state = wanted)?;
         Ok(policy.state)
@@ -197,7 +199,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`KeyChangeError::Unknown`] where there is no such key.
+    /// As [`update_key`](Self::update_key).
     pub fn remove_key(&self, id: KeyId) -> Result<(), KeyChangeError> {
         self.keyring.remove(id, self.ledger.slots(self.hour()))
     }

@@ -151,6 +151,17 @@ pub(crate) const CHECKS: [Check; 13] = [
         again_percent: Some(4),
     },
     Check {
+        name: "no memory for a change",
+        invariants: "4, 7",
+        what: "A process whose address space is bounded brings keys until there is no memory for one \
+               more, and many at once: the change is refused whole, the keys before it stay in force.",
+        programs: |_, _| {
+            let words = "--package engine --test memory_pressure";
+            Ok(vec![Program::cargo("test --profile prove").words(words)])
+        },
+        again_percent: Some(1),
+    },
+    Check {
         name: "models",
         invariants: "1, 3, 4, 5",
         what: "loom runs the interleavings of the engine's small models, and finds the fault of each \

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 
 use super::block::Block;
+use super::error::OutOfMemory;
 use crate::memory::Memory;
 
 /// Blocks in a chunk, a bit of a word for each: one huge page.
@@ -28,6 +29,8 @@ pub(super) struct Arena {
     open: BTreeSet<usize>,
     /// How many have nothing but free ones.
     empty: usize,
+    /// Free blocks, in all of them.
+    free: usize,
 }
 
 struct Chunk {
@@ -42,20 +45,37 @@ impl Arena {
             chunks: BTreeMap::new(),
             open: BTreeSet::new(),
             empty: 0,
+            free: 0,
         }
     }
 
+    /// Sets memory aside for so many blocks: as many can be taken before one
+    /// has to come from the system.
+    pub(super) fn reserve(&mut self, blocks: usize) -> Result<(), OutOfMemory> {
+        while self.free < blocks {
+            self.extend()?;
+        }
+        Ok(())
+    }
+
     /// Memory for a block, the caller's alone until it is given back or the
-    /// arena is dropped. What lies in it is of no meaning. Ends the process
-    /// where the system has none, as any allocation does.
+    /// arena is dropped. What lies in it is of no meaning. Where none was
+    /// reserved and the system has none, ends the process, as any allocation
+    /// does.
     pub(super) fn take(&mut self) -> NonNull<Block> {
-        let at = self.open.first().copied().unwrap_or_else(|| self.extend());
+        let at = match self.open.first() {
+            Some(at) => *at,
+            None => self
+                .extend()
+                .unwrap_or_else(|_| handle_alloc_error(Layout::new::<[Block; BLOCKS]>())),
+        };
         let Some(chunk) = self.chunks.get_mut(&at) else {
             unreachable!("an open chunk is a chunk");
         };
         if chunk.free == ALL_FREE {
             self.empty -= 1;
         }
+        self.free -= 1;
         let number = chunk.free.trailing_zeros();
         chunk.free &= !(1 << number);
         if chunk.free == 0 {
@@ -86,10 +106,12 @@ impl Arena {
             self.open.insert(at);
         }
         chunk.free |= bit;
+        self.free += 1;
         if chunk.free == ALL_FREE {
             if self.empty > 0 {
                 self.open.remove(&at);
                 self.chunks.remove(&at);
+                self.free -= BLOCKS;
             } else {
                 self.empty = 1;
             }
@@ -97,23 +119,20 @@ impl Arena {
     }
 
     /// Adds a chunk; its address.
-    fn extend(&mut self) -> usize {
-        let Ok(memory) = Memory::zeroed(CHUNK_BYTES) else {
-            handle_alloc_error(Layout::new::<[Block; BLOCKS]>());
-        };
+    fn extend(&mut self) -> Result<usize, OutOfMemory> {
+        let memory = Memory::zeroed(CHUNK_BYTES).map_err(|_| OutOfMemory)?;
         let at = memory.start().as_ptr().addr();
         let free = ALL_FREE;
         self.chunks.insert(at, Chunk { memory, free });
         self.open.insert(at);
         self.empty += 1;
-        at
+        self.free += BLOCKS;
+        Ok(at)
     }
 
     /// How many blocks are taken.
-    #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        let taken = self.chunks.values().map(|chunk| chunk.free.count_zeros());
-        taken.sum::<u32>() as usize
+        self.chunks.len() * BLOCKS - self.free
     }
 
     /// How many chunks there are.
@@ -143,6 +162,7 @@ mod tests {
             unsafe { arena.give_back(block) };
         }
         assert_eq!((arena.taken(), arena.chunks()), (0, 1), "one is kept");
+        assert_eq!(arena.free, BLOCKS);
     }
 
     #[test]
@@ -156,5 +176,23 @@ mod tests {
             assert_eq!(arena.take(), block);
         }
         assert_eq!(arena.chunks(), 2);
+    }
+
+    #[test]
+    fn what_was_reserved_is_there() {
+        let mut arena = Arena::new();
+        arena.reserve(BLOCKS + 1).unwrap();
+        assert_eq!((arena.free, arena.chunks()), (2 * BLOCKS, 2));
+        let taken: Vec<_> = (0..BLOCKS + 1).map(|_| arena.take()).collect();
+        assert_eq!((arena.free, arena.chunks()), (BLOCKS - 1, 2));
+        arena.reserve(BLOCKS - 1).unwrap();
+        assert_eq!(arena.chunks(), 2);
+        arena.reserve(BLOCKS).unwrap();
+        assert_eq!(arena.chunks(), 3);
+        for block in taken {
+            // SAFETY: it was taken, and nobody uses it.
+            unsafe { arena.give_back(block) };
+        }
+        assert_eq!((arena.taken(), arena.chunks()), (0, 1), "one is kept");
     }
 }

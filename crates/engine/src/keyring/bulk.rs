@@ -1,20 +1,20 @@
 //! Keys that come in bulk, or one by one: all of them or none.
 //!
 //! First all is looked at and nothing changed: which keys are there already,
-//! and whether one stands twice. Then blocks that will be too full are split,
-//! once, into as many as it takes. Then each new key is written into its place,
+//! and whether one stands twice. Then there is made room, see `room`: a system
+//! that gives no memory ends the change here, and the keys stay as they are.
+//! Then each new key is written into its place,
 //! in the order in which they came, so that records are read in sequence and
 //! only places are far apart. Last comes what needs a copy of its block: a key
 //! that is replaced, or one with lists.
 //!
-//! Beside the records themselves it takes 24 bytes for each, and 40 for one that
+//! Beside the records themselves it takes 24 bytes for each, and 48 for one that
 //! needs a copy of its block.
 
 use std::sync::atomic::Ordering;
 
-use super::arena::Arena;
-use super::block::{Block, MAX_RECORDS, PLACES};
-use super::directory::MAX_DEPTH;
+use super::block::Block;
+use super::error::OutOfMemory;
 use super::generation::Past;
 use super::order::{Order, Slip};
 use super::published::{BlockPtr, Draft};
@@ -23,7 +23,7 @@ use super::{KeyChangeError, Keyring, Writer};
 use crate::ledger::{SlotsAt, SlotsError};
 use crate::name::Name;
 use crate::policy::KeyRecord;
-use crate::prefetch::{prefetch_all, prefetch_at};
+use crate::prefetch::prefetch_all;
 use crate::project::ProjectId;
 
 /// What to do with a key of an id that is there already.
@@ -34,7 +34,7 @@ pub(crate) enum Existing {
 }
 
 /// How far ahead memory is asked for: about as many lines as come at once.
-const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 16;
 /// The slot of a key that has none yet.
 const NO_SLOT: u32 = u32::MAX;
 
@@ -66,7 +66,7 @@ impl Keyring {
             project: project(&record.policy.project),
             slot: NO_SLOT,
         };
-        let mut coming: Vec<_> = records.iter().map(coming).collect();
+        let mut coming = gathered(records.len(), records.iter().map(coming))?;
         let mut writer = self.write();
         // So many cannot all be different keys that have a slot each.
         if records.len() >= NO_SLOT as usize {
@@ -74,16 +74,28 @@ impl Keyring {
             return Err(KeyChangeError::Full { max_keys });
         }
         let known = self.note_known(&writer.past, &records, &mut coming);
-        let mut slips = slips(&coming);
+        let mut slips = slips(&coming)?;
         self.refuse(&records, &coming, &slips, existing, known)?;
         if known > 0 {
             // What is replaced needs no room.
-            slips.retain(|slip| coming[slip.at()].slot == NO_SLOT);
+            slips.retain(|slip| wants_slot(&coming[slip.at()]));
         }
-        let new = self.take_slots(&writer, slots, &records, &mut coming)?;
-        self.make_room(&mut writer, slips);
-        let rest = self.add_new(&writer.past, &mut records, &coming);
-        self.put_rest(&mut writer, &mut records, &rest);
+        let new = self.count_new(&writer, &coming)?;
+        self.make_room(&mut writer, &slips)?;
+        let copies = |(record, coming): &(&KeyRecord, &Coming)| {
+            record.policy.has_lists() || !wants_slot(coming)
+        };
+        let copies = records.iter().zip(&coming).filter(copies).count();
+        // No more than the blocks that there are.
+        let copied = copies.min(writer.arena.taken());
+        writer.arena.reserve(copied)?;
+        // Whatever `add_new` leaves for `put_rest`.
+        let mut rest = gathered(copies, [])?;
+        let mut rest_slips = gathered(copies, [])?;
+        self.take_slots(&writer, slots, new, &records, &mut coming)?;
+        self.add_new(&writer.past, &mut records, &coming, &mut rest);
+        rest_slips.extend(each_slip(&rest));
+        self.put_rest(&mut writer, &mut records, &rest, rest_slips);
         // Relaxed: a number and no more.
         self.keys.fetch_add(new, Ordering::Relaxed);
         writer.end(&self.present);
@@ -132,7 +144,7 @@ impl Keyring {
             refused = Some(refused.map_or(at, |first| first.min(at)));
         };
         if known > 0 && existing == Existing::Refuse {
-            let first = coming.iter().position(|coming| coming.slot != NO_SLOT);
+            let first = coming.iter().position(|coming| !wants_slot(coming));
             first.into_iter().for_each(&mut refuse);
         }
         // The same key has the same order, and a slip further on where it
@@ -149,110 +161,52 @@ impl Keyring {
         refused.map_or(Ok(()), |at| Err(KeyChangeError::Duplicate(records[at].id)))
     }
 
-    /// Takes a slot for each key that has none; how many.
-    fn take_slots(
-        &self,
-        writer: &Writer,
-        slots: SlotsAt<'_>,
-        records: &[KeyRecord],
-        coming: &mut [Coming],
-    ) -> Result<usize, KeyChangeError> {
-        let wants = |coming: &Coming| coming.slot == NO_SLOT;
-        let new = coming.iter().filter(|coming| wants(coming)).count();
+    /// How many keys are new, if there may be so many more.
+    fn count_new(&self, writer: &Writer, coming: &[Coming]) -> Result<usize, KeyChangeError> {
+        let new = coming.iter().filter(|coming| wants_slot(coming)).count();
         let max_keys = writer.max_keys;
         if self.len() + new > max_keys as usize {
             return Err(KeyChangeError::Full { max_keys });
         }
+        Ok(new)
+    }
+
+    /// Takes a slot for each of the `new` keys that have none.
+    fn take_slots(
+        &self,
+        writer: &Writer,
+        slots: SlotsAt<'_>,
+        new: usize,
+        records: &[KeyRecord],
+        coming: &mut [Coming],
+    ) -> Result<(), KeyChangeError> {
+        let max_keys = writer.max_keys;
         let ids = || {
-            let new = records.iter().zip(&*coming).filter(|(_, c)| wants(c));
+            let new = records.iter().zip(&*coming);
+            let new = new.filter(|(_, coming)| wants_slot(coming));
             new.map(|(record, _)| record.id).collect()
         };
         let taken = slots.take(new, ids).map_err(|refused| match refused {
             SlotsError::Full => KeyChangeError::Full { max_keys },
             SlotsError::Fault(fault) => KeyChangeError::Ledger(fault),
         })?;
-        let wanting = coming.iter_mut().filter(|coming| wants(coming));
+        let wanting = coming.iter_mut().filter(|coming| wants_slot(coming));
         for (coming, slot) in wanting.zip(taken) {
             coming.slot = slot;
         }
-        Ok(new)
-    }
-
-    /// Splits every block that is too full for what comes.
-    fn make_room(&self, writer: &mut Writer, slips: Vec<Slip>) {
-        let mut slips = &slips[..];
-        while let Some(first) = slips.first() {
-            if let Some(later) = slips.get(AHEAD) {
-                prefetch_at(self.directory.look(later.order().hash()).block.address());
-            }
-            let hash = first.order().hash();
-            // SAFETY: it is the past of our own writer, whose lock is held.
-            let (at, block) = unsafe { self.block(&writer.past, hash) };
-            let depth = block.depth();
-            let others = |slip: &Slip| !slip.order().agrees(first.order(), depth);
-            let end = slips.iter().position(others).unwrap_or(slips.len());
-            let (own, later) = slips.split_at(end);
-            if block.len() + own.len() > MAX_RECORDS {
-                let kept = self.in_order(block);
-                self.split(&mut writer.arena, block, &kept, own, first.order(), depth);
-                self.replaced(writer, at);
-            }
-            slips = later;
-        }
-    }
-
-    /// The places of a block's records, in the order of the directory.
-    fn in_order(&self, block: &Block) -> Vec<Slip> {
-        let slip = |place| {
-            let record = block.record(place)?;
-            Some(Slip::new(Order::of(self.hash(record.id())), place))
-        };
-        let mut slips: Vec<_> = (0..PLACES).filter_map(slip).collect();
-        slips.sort_unstable();
-        slips
-    }
-
-    /// Makes new blocks of what an old one holds, with room for what comes: as
-    /// many as it takes. They belong to the hashes that agree with `order` in
-    /// `depth` bits.
-    fn split(
-        &self,
-        arena: &mut Arena,
-        old: &Block,
-        kept: &[Slip],
-        own: &[Slip],
-        order: Order,
-        depth: u32,
-    ) {
-        // Behind the last bit a block may be fuller. More keys would have to
-        // agree in 32 bits of a hash under random seeds than ever can.
-        if kept.len() + own.len() > MAX_RECORDS && depth < MAX_DEPTH {
-            let clear = |slip: &Slip| !slip.order().bit(depth);
-            let kept = kept.split_at(kept.partition_point(clear));
-            let own = own.split_at(own.partition_point(clear));
-            let [clear, set] = order.halves(depth);
-            self.split(arena, old, kept.0, own.0, clear, depth + 1);
-            self.split(arena, old, kept.1, own.1, set, depth + 1);
-            return;
-        }
-        let mut draft = Draft::empty(depth, arena);
-        let records = kept.iter().filter_map(|slip| old.record(slip.at()));
-        for record in records {
-            let lists = old.lists(record).cloned();
-            draft.put(*record, lists, self.hash(record.id()));
-        }
-        self.publish(draft, order.hash());
+        Ok(())
     }
 
     /// Writes every new key without lists into its place. Takes those out of
-    /// `records`; what is known of the others. For the writer at turn.
+    /// `records`, and puts what is known of the others into `rest`. For the
+    /// writer at turn.
     fn add_new(
         &self,
         past: &Past<BlockPtr>,
         records: &mut Vec<KeyRecord>,
         coming: &[Coming],
-    ) -> Vec<Coming> {
-        let mut rest = Vec::new();
+        rest: &mut Vec<Coming>,
+    ) {
         let mut number = 0;
         records.retain(|record| {
             let own = coming[number];
@@ -270,12 +224,17 @@ impl Keyring {
             }
             !added
         });
-        rest
     }
 
-    /// Puts what needs a copy of its block.
-    fn put_rest(&self, writer: &mut Writer, records: &mut [KeyRecord], coming: &[Coming]) {
-        let slips = slips(coming);
+    /// Puts what needs a copy of its block: a slip for each.
+    fn put_rest(
+        &self,
+        writer: &mut Writer,
+        records: &mut [KeyRecord],
+        coming: &[Coming],
+        mut slips: Vec<Slip>,
+    ) {
+        slips.sort_unstable();
         let mut slips = &slips[..];
         while let Some(first) = slips.first() {
             // SAFETY: it is the past of our own writer, whose lock is held.
@@ -326,11 +285,28 @@ impl Coming {
     }
 }
 
-/// A slip for each record, sorted.
-fn slips(coming: &[Coming]) -> Vec<Slip> {
+/// Whether a key that comes has no slot yet: it is new.
+fn wants_slot(coming: &Coming) -> bool {
+    coming.slot == NO_SLOT
+}
+
+/// A slip for each record.
+fn each_slip(coming: &[Coming]) -> impl Iterator<Item = Slip> {
     let coming = coming.iter().enumerate();
-    let slip = |(at, coming): (usize, &Coming)| Slip::new(Order::of(coming.hash), at);
-    let mut slips: Vec<_> = coming.map(slip).collect();
+    coming.map(|(at, coming)| Slip::new(Order::of(coming.hash), at))
+}
+
+/// A slip for each record, sorted.
+fn slips(coming: &[Coming]) -> Result<Vec<Slip>, OutOfMemory> {
+    let mut slips = gathered(coming.len(), each_slip(coming))?;
     slips.sort_unstable();
-    slips
+    Ok(slips)
+}
+
+/// What comes, in a vector with room for `room` of it.
+fn gathered<T>(room: usize, all: impl IntoIterator<Item = T>) -> Result<Vec<T>, OutOfMemory> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(room).map_err(|_| OutOfMemory)?;
+    vector.extend(all);
+    Ok(vector)
 }

@@ -26,6 +26,7 @@ impl Keyring {
         // SAFETY: it is the past of our own writer, whose lock we hold.
         let (at, old) = unsafe { self.block(&writer.past, hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
+        writer.arena.reserve(1)?;
         let lists = old.lists(record);
         let before: Name = projects
             .name(record.project())
@@ -56,6 +57,7 @@ impl Keyring {
         // SAFETY: it is the past of our own writer, whose lock we hold.
         let (at, old) = unsafe { self.block(&writer.past, hash) };
         let record = old.find(id, hash).ok_or(KeyChangeError::Unknown(id))?;
+        writer.arena.reserve(1)?;
         // SAFETY: and so we are the writer at turn.
         let mut draft = unsafe { Draft::copy(old, &mut writer.arena) };
         draft.remove(id, |id| self.hash(id));

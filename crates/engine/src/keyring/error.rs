@@ -20,6 +20,8 @@ pub enum KeyChangeError {
     },
     /// The ledger's file gave no slot for a further key.
     Ledger(LedgerFault),
+    /// The system gives no memory for the change.
+    Memory,
 }
 
 impl fmt::Display for KeyChangeError {
@@ -33,8 +35,22 @@ impl fmt::Display for KeyChangeError {
                  raise max_keys"
             ),
             Self::Ledger(fault) => fault.fmt(f),
+            Self::Memory => f.write_str(
+                "the system gives no memory for the change, and the keys stay as they are: \
+                 try again once there is some",
+            ),
         }
     }
 }
 
 impl std::error::Error for KeyChangeError {}
+
+/// The system gives no memory, where that is no reason to end the process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OutOfMemory;
+
+impl From<OutOfMemory> for KeyChangeError {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        Self::Memory
+    }
+}

@@ -23,6 +23,7 @@ mod origins;
 mod place;
 mod published;
 mod record;
+mod room;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};

@@ -56,6 +56,7 @@ fn block(keys: &[u64], depth: u32) -> Leaf {
 }
 
 fn put(directory: &Directory<Word>, keys: &[u64], depth: u32) {
+    directory.deepen(depth).unwrap();
     directory.put(block(keys, depth), keys[0], depth);
 }
 

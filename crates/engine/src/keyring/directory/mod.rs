@@ -20,6 +20,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::error::OutOfMemory;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Entries from the start, as a power of two.
@@ -112,11 +113,9 @@ impl<E: Entry> Directory<E> {
 
     /// Puts a block in place of those that its keys belonged to: into every
     /// entry that agrees with `hash` in the lower `depth` bits. For the writer
-    /// at turn.
+    /// at turn, who has deepened the table to as many bits.
     pub(super) fn put(&self, block: E::Block, hash: u64, depth: u32) {
-        while self.depth() < depth {
-            self.double();
-        }
+        debug_assert!(depth <= self.depth(), "deepened before");
         let first = hash & ((1 << depth) - 1);
         // The last first: who looks again, by more bits than before, then never
         // comes to an entry that is still as it was before the one it saw.
@@ -125,19 +124,33 @@ impl<E: Entry> Directory<E> {
         }
     }
 
+    /// Lets at least so many bits count; where there is no memory, perhaps some
+    /// of them. Which key belongs to which block stays as it is. For the writer
+    /// at turn.
+    pub(super) fn deepen(&self, depth: u32) -> Result<(), OutOfMemory> {
+        while self.depth() < depth {
+            self.double()?;
+        }
+        Ok(())
+    }
+
     /// Lets one more bit count. Copies every entry once; readers are not kept
     /// waiting.
-    fn double(&self) {
+    fn double(&self) -> Result<(), OutOfMemory> {
         let depth = self.depth();
         let twin = |number| E::new(self.entry(number).load());
-        let more: Box<[E]> = (0..1 << depth).map(twin).collect();
+        let mut more = Vec::new();
+        more.try_reserve_exact(1 << depth)
+            .map_err(|_| OutOfMemory)?;
+        more.extend((0..1 << depth).map(twin));
         // Nobody else sets it: writers take turns.
-        let _ = self.segments[(depth + 1 - FIRST_BITS) as usize].set(more);
+        let _ = self.segments[(depth + 1 - FIRST_BITS) as usize].set(more.into_boxed_slice());
         // Release: see `look`. Before any entry is given a block that goes by
         // the new bit.
         self.mask.store((2 << depth) - 1, Ordering::Release);
         // Relaxed, here and below: writers alone ask for it, and take turns.
         self.depth.store(depth + 1, Relaxed);
+        Ok(())
     }
 
     /// Every entry's block, with the entry's number. For the writer at turn.
