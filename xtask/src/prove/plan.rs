@@ -55,7 +55,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 13] = [
+pub(crate) const CHECKS: [Check; 14] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
