@@ -9,7 +9,6 @@
 
 mod accept;
 mod access_log;
-mod admin;
 mod answer;
 mod answering;
 mod authorize;
@@ -17,6 +16,7 @@ mod authorize;
 mod bare;
 mod body;
 mod connection;
+mod control;
 mod door;
 mod follow;
 mod keep_alive;
@@ -26,6 +26,7 @@ mod logging;
 mod metrics;
 mod open_files;
 mod opening;
+mod pages;
 mod proxy;
 mod reload;
 mod signals;
@@ -39,7 +40,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime;
 use tokio::sync::watch as flag;
 
-use self::admin::{Parts, Status};
+use self::control::{Control, Front, Parts, Status};
 use self::logging::Logging;
 use self::opening::Opened;
 use self::reload::Reload;
@@ -69,45 +70,56 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let listener = accept::bind("server.listen", settings.server.listen)?;
     let admin = accept::bind("server.admin_listen", settings.server.admin_listen)?;
     let admin_listen = admin.local_addr().unwrap_or(settings.server.admin_listen);
-    let control = runtime::Builder::new_multi_thread()
+    let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| OperatorError::wrap("cannot start the control thread", error))?;
     let status = Arc::new(Status::default());
+    let front = Arc::new(Front::new(Arc::clone(&status), settings.admin.clone()));
     let mut signals = {
-        let _entered = control.enter();
-        admin::start(admin, Arc::clone(&status))?;
+        let _entered = runtime.enter();
+        control::start(admin, Arc::clone(&front))?;
         Signals::catch()?
     };
 
     // On a thread of its own, so that a signal ends a long load.
     let loading = {
         let settings = settings.clone();
-        control.spawn_blocking(move || opening::open(&settings))
+        runtime.spawn_blocking(move || opening::open(&settings))
     };
-    let opened = control.block_on(async {
+    let opened = runtime.block_on(async {
         tokio::select! {
             opened = loading => Some(opened),
             () = signals.ended() => None,
         }
     });
     let Some(opened) = opened else {
-        control.shutdown_background();
+        runtime.shutdown_background();
         return Ok(());
     };
     let Opened {
         engine,
         live,
         follower,
+        store,
+        secret,
         first_key,
     } = opened.map_err(|error| OperatorError::wrap("loading the keys failed", error))??;
 
     let live = Arc::new(ArcSwap::from_pointee(live));
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
-    let following = follow::start(follower, Arc::clone(&engine))?;
+    let following = Arc::new(follow::start(follower, Arc::clone(&engine))?);
+    front.open(Control::new(
+        &settings,
+        Arc::clone(&engine),
+        Arc::clone(&live),
+        Arc::clone(&following),
+        store,
+        &secret,
+    )?);
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
@@ -127,7 +139,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     );
 
     let reload = Reload::new(settings, engine, live, logging);
-    control.block_on(async {
+    runtime.block_on(async {
         while signals.reload_or_end().await {
             reload.run();
         }
@@ -137,15 +149,17 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     drop(listener);
     // Fails only where no thread is left to be told.
     let _ = stop.send(true);
-    let finishing = control.spawn_blocking(move || workers.join());
-    control.block_on(async {
+    let finishing = runtime.spawn_blocking(move || workers.join());
+    runtime.block_on(async {
         tokio::select! {
             _ = finishing => {}
             () = signals.ended() => tracing::warn!("told again to stop: cutting off what is left"),
         }
     });
-    following.stop();
-    control.shutdown_background();
+    // What the admin address has under way may hold the other end of it; that
+    // ends with the process.
+    drop(following);
+    runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use engine::{Engine, SecretKey};
-use store::Follower;
+use engine::{Engine, SecretKey, ServerSecret};
+use store::{Follower, Store};
 
 use super::follow;
 use super::ledger;
@@ -19,6 +19,9 @@ pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
     pub(super) live: Live,
     pub(super) follower: Follower,
+    /// For changes.
+    pub(super) store: Store,
+    pub(super) secret: ServerSecret,
     /// The key that a first start has made.
     pub(super) first_key: Option<SecretKey>,
 }
@@ -58,6 +61,8 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
         engine,
         live,
         follower,
+        store,
+        secret,
         first_key,
     })
 }

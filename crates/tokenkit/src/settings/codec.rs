@@ -13,6 +13,7 @@ use engine::wire::Wire;
 use engine::{CidrList, OriginList, Prefix, Prefixes};
 
 use super::value::{Kind, SyntaxError, Value};
+use super::values::HostName;
 
 /// What is wrong with a value.
 #[derive(Debug)]
@@ -323,6 +324,12 @@ impl<T> Codec for Texts<T> {
 /// Address blocks.
 pub(super) const CIDRS: Texts<CidrList> = Texts {
     read: |texts| CidrList::parse(texts).map_err(|error| error.to_string()),
+    show: |list| list.iter().map(ToString::to_string).collect(),
+};
+
+/// Names of this machine.
+pub(super) const HOSTS: Texts<Vec<HostName>> = Texts {
+    read: |texts| texts.iter().map(|text| text.parse()).collect(),
     show: |list| list.iter().map(ToString::to_string).collect(),
 };
 

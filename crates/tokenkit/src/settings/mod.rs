@@ -22,13 +22,17 @@ use crate::error::OperatorError;
 pub(crate) use describe::describe;
 pub(crate) use nearest::nearest;
 pub(crate) use sources::{Given, Sources, environment};
-pub(crate) use values::{ForwardedHeader, LedgerPlace, LogFormat, LogLevel, Route, Upstream};
+pub(crate) use values::{
+    ForwardedHeader, HostName, LedgerPlace, LogFormat, LogLevel, Route, Upstream,
+};
 
 /// All settings: default, file, environment and flags put together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// `[server]`: addresses, threads and time limits.
     pub(crate) server: Server,
+    /// `[admin]`: who may speak to the admin address, and how.
+    pub(crate) admin: Admin,
     /// `[store]`: where keys and the server secret are kept, and how they are
     /// changed.
     pub(crate) store: StoreSettings,
@@ -66,7 +70,7 @@ impl Settings {
 pub(crate) struct Server {
     /// Where requests are taken.
     pub(crate) listen: SocketAddr,
-    /// Where health and metrics are served.
+    /// Where the admin pages, the admin API, health and metrics are served.
     pub(crate) admin_listen: SocketAddr,
     /// Worker threads; 0 is one for each processor.
     pub(crate) threads: usize,
@@ -102,6 +106,31 @@ impl Default for Server {
             upstream_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             max_header_bytes: 32_768,
+        }
+    }
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// Names that the admin address may be called by, besides `localhost` and
+    /// the address itself.
+    pub(crate) hosts: Vec<HostName>,
+    /// Whether metrics are shown only to who has an admin token.
+    pub(crate) metrics_token: bool,
+    /// Whether the browser sends the cookie of a signed-in admin by TLS alone.
+    pub(crate) secure_cookie: bool,
+    /// How long somebody stays signed in to the pages, at most.
+    pub(crate) session: Duration,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            metrics_token: false,
+            secure_cookie: false,
+            session: Duration::from_secs(8 * 3600),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use super::Settings;
 use super::codec::{
-    Address, Bad, CIDRS, Codec, Count, Flag, ORIGINS, Optional, PREFIXES, Path, Realm, number,
-    parsed, seconds,
+    Address, Bad, CIDRS, Codec, Count, Flag, HOSTS, ORIGINS, Optional, PREFIXES, Path, Realm,
+    number, parsed, seconds,
 };
 use super::routes::Routes;
 use super::value::{SyntaxError, Value};
@@ -71,7 +71,7 @@ rows! {
     "Where requests are taken. 0.0.0.0:8080 or [::]:8080 takes them from other\nmachines as well.";
 
     "server.admin_listen", server.admin_listen, Address,
-    "Where health and Prometheus metrics are served. Whoever reaches it can read\nthem: keep it on the loopback or a private network.";
+    "Where the admin pages, the admin API, health and Prometheus metrics are\nserved. Health and metrics are for whoever reaches it: keep it on the loopback\nor a private network.";
 
     "server.upstream", server.upstream, Optional(parsed::<Upstream>()),
     "The service behind: http://host:port, without a path. Empty: an allowed\nrequest is answered with a small JSON that says what was decided.";
@@ -99,6 +99,18 @@ rows! {
 
     "server.max_header_bytes", server.max_header_bytes, Count(number(8192..=1_048_576)),
     "Bytes that a request's line and headers may take; then 431.";
+
+    "admin.hosts", admin.hosts, HOSTS,
+    "Names by which people and proxies may call the admin address, such as\nadmin.example.com, besides localhost and the address itself. Requests for any\nother name are refused: a page elsewhere could have made a browser send them.";
+
+    "admin.metrics_token", admin.metrics_token, Flag,
+    "Whether /metrics is shown only to who sends an admin token.";
+
+    "admin.secure_cookie", admin.secure_cookie, Flag,
+    "Whether browsers send the cookie of who is signed in by TLS alone: true where\na proxy in front of the admin address adds the TLS.";
+
+    "admin.session_s", admin.session, seconds(60..=2_592_000),
+    "Seconds after which who is signed in to the pages has to sign in again. Who\ndoes nothing for half an hour has to before that.";
 
     "store.data_dir", store.data_dir, Path,
     "The folder of the key store and the server secret, made where it is missing.\nA relative path counts from where tokenkit is started.";

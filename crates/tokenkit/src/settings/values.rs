@@ -61,6 +61,40 @@ impl fmt::Display for Upstream {
     }
 }
 
+/// A name or address, without a port, by which this machine may be called;
+/// in small letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostName(String);
+
+impl HostName {
+    /// The name, an IPv6 address in brackets.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let authority = text.parse::<Authority>().ok().filter(|authority| {
+            // Neither a user nor a port stands beside it.
+            authority.host() == text && !text.is_empty() && !text.contains('*')
+        });
+        authority
+            .map(|_| Self(text.to_ascii_lowercase()))
+            .ok_or_else(|| {
+                format!("{text:?} is no host: a name such as admin.example.com is wanted, without scheme and port")
+            })
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One entry of `[[routes]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {

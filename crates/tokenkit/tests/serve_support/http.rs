@@ -39,7 +39,18 @@ impl Client {
 
     /// Sends a request without a body and reads the answer.
     pub(crate) fn ask(&mut self, line: &str, head: &str) -> Answer {
-        self.send(format!("{line} HTTP/1.1\r\nhost: api.test\r\n{head}\r\n"));
+        self.ask_as("api.test", line, head, "")
+    }
+
+    /// The same with a body and to a host.
+    pub(crate) fn ask_as(&mut self, host: &str, line: &str, head: &str, body: &str) -> Answer {
+        let length = match body.len() {
+            0 => String::new(),
+            length => format!("content-length: {length}\r\n"),
+        };
+        self.send(format!(
+            "{line} HTTP/1.1\r\nhost: {host}\r\n{head}{length}\r\n{body}"
+        ));
         self.answer(line.starts_with("HEAD "))
     }
 

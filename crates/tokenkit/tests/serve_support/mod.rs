@@ -147,7 +147,8 @@ impl Server {
 
     /// A `GET` to the admin address.
     pub(crate) fn admin(&self, path: &str) -> Answer {
-        Client::connect(self.admin).ask(&format!("GET {path}"), "")
+        let host = self.admin.to_string();
+        Client::connect(self.admin).ask_as(&host, &format!("GET {path}"), "", "")
     }
 
     /// Runs another command of the program on the same store.

@@ -1,0 +1,98 @@
+//! Health, readiness and metrics: alive while requests are not yet or no longer
+//! taken.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use engine::Engine;
+use http::{Method, Response, StatusCode};
+use store::Health;
+
+use crate::serve::answer::{self, Problem};
+use crate::serve::body::AnswerBody;
+use crate::serve::metrics::{self, Counters, Gauges};
+
+/// The media type of Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What the admin address tells about.
+#[derive(Default)]
+pub(crate) struct Status {
+    /// Whether requests should be sent here.
+    ready: AtomicBool,
+    /// What there is to count, once the keys are loaded.
+    parts: OnceLock<Parts>,
+}
+
+/// What is told about once it is there.
+pub(crate) struct Parts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) counters: Vec<Arc<Counters>>,
+    pub(crate) store: Arc<Health>,
+}
+
+impl Status {
+    /// All is loaded and started.
+    pub(crate) fn started(&self, parts: Parts) {
+        if self.parts.set(parts).is_ok() {
+            self.set_ready(true);
+        }
+    }
+
+    /// Says whether requests should be sent here.
+    pub(crate) fn set_ready(&self, ready: bool) {
+        // Relaxed, here and below: the flag publishes nothing but itself.
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether requests should be sent here: not before all is loaded, not while
+    /// stopping, and not where revocations can no longer arrive.
+    fn is_ready(&self) -> bool {
+        let follows = self.parts.get().is_some_and(|parts| parts.store.follows());
+        follows && self.ready.load(Ordering::Relaxed)
+    }
+
+    fn exposition(&self) -> String {
+        let Some(parts) = self.parts.get() else {
+            return metrics::exposition(&[], Gauges::default());
+        };
+        let gauges = Gauges {
+            engine: Some(parts.engine.stats(parts.engine.clock().now())),
+            store_lag_s: Some(parts.store.lag().as_secs_f64()),
+            store_errors: parts.store.errors(),
+            ledger_fault: parts.engine.ledger_fault().is_some(),
+        };
+        metrics::exposition(&parts.counters, gauges)
+    }
+
+    /// Whether the server lives.
+    pub(crate) fn health(method: &Method) -> Response<AnswerBody> {
+        read_only(method, || (StatusCode::OK, TEXT, "ok\n".into()))
+    }
+
+    /// Whether requests should be sent here.
+    pub(crate) fn readiness(&self, method: &Method) -> Response<AnswerBody> {
+        read_only(method, || match self.is_ready() {
+            true => (StatusCode::OK, TEXT, "ready\n".into()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".into()),
+        })
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self, method: &Method) -> Response<AnswerBody> {
+        read_only(method, || (StatusCode::OK, EXPOSITION, self.exposition()))
+    }
+}
+
+/// What can be read, by `GET` and `HEAD` alone.
+fn read_only(
+    method: &Method,
+    text: impl FnOnce() -> (StatusCode, &'static str, String),
+) -> Response<AnswerBody> {
+    if method != Method::GET && method != Method::HEAD {
+        return Problem::READ_ONLY.answer(method);
+    }
+    let (status, media_type, text) = text();
+    answer::text(status, media_type, text, method)
+}
