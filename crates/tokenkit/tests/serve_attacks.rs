@@ -8,6 +8,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serve_support::http::{Answer, Client};
 use serve_support::upstream::{Upstream, values};
 use serve_support::{PATIENCE, Server, wait_until};
@@ -509,4 +510,53 @@ fn a_thousand_connections_that_do_nothing_hold_nobody_up() {
         server.metric("tokenkit_http_connections") <= 1
     });
     drop(connections);
+}
+
+#[test]
+fn ten_thousand_connections_take_little_and_hold_nobody_up() {
+    const IDLE: usize = 10_000;
+    // As many files are this process's as the server's. The server raises its
+    // own limit.
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, all).unwrap();
+    let room = limit.maximum.unwrap_or(u64::MAX);
+    assert!(
+        room >= IDLE as u64 + 500,
+        "the limit of open files, {room}, has no room for this test: raise it (ulimit -Hn)"
+    );
+    let settings = "max_connections = 10100\nheader_timeout_s = 3600\nidle_timeout_s = 3600";
+    let server = Server::start(settings, "");
+    let head = format!("api-key: {}\r\n", server.key());
+    let mut honest = server.connect();
+    assert_eq!(honest.ask("GET /", &head).status, 200);
+    let before = server.peak_kib();
+    let connections: Vec<Client> = (0..IDLE)
+        .map(|number| {
+            let mut client = server.connect();
+            match number % 4 {
+                0 => {}
+                1 => client.send("GET / HTTP/1.1\r\nhost: a\r\napi-key"),
+                2 => client.send("PRI * HTTP/2.0\r\n\r\nSM"),
+                _ => assert_eq!(client.ask("GET /", "").status, 401),
+            }
+            client
+        })
+        .collect();
+    wait_until("all are open at once", || {
+        server.metric("tokenkit_http_connections") > IDLE as u64
+    });
+    for _ in 0..100 {
+        assert_eq!(honest.ask("GET /", &head).status, 200);
+    }
+    assert_eq!(server.connect().ask("GET /", &head).status, 200);
+    let each = (server.peak_kib() - before) * 1024 / IDLE as u64;
+    assert!(each < 32 << 10, "{each} bytes for a connection");
+    drop(connections);
+    wait_until("all have ended", || {
+        server.metric("tokenkit_http_connections") <= 2
+    });
 }

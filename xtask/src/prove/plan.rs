@@ -55,7 +55,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 14] = [
+pub(crate) const CHECKS: [Check; 15] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -233,6 +233,19 @@ pub(crate) const CHECKS: [Check; 14] = [
             let words = "--package tokenkit-store --test damage -- --nocapture";
             let test = Program::cargo("test --profile prove").words(words);
             Ok(vec![test.env("TOKENKIT_DAMAGES", &damages.to_string())])
+        },
+        again_percent: None,
+    },
+    Check {
+        name: "what an attack takes",
+        invariants: "5",
+        what: "Idle connections, floods of HTTP/2 frames and of wrong keys: the 99th percentile of a \
+               client that behaves at most doubles, beside that of the calm moments in between. \
+               Wants a machine that does nothing else.",
+        programs: |_, _| {
+            let words = "--package tokenkit --test serve_attacks_share \
+                         -- --ignored --nocapture --test-threads=1";
+            Ok(vec![Program::cargo("test --profile prove").words(words)])
         },
         again_percent: None,
     },

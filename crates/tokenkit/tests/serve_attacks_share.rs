@@ -1,0 +1,193 @@
+//! What an attack takes from a client that behaves: the 99th percentile of its
+//! answers under attack, beside that of the moments in between.
+//!
+//! It measures, so it is not run with the tests but by `cargo xtask prove`.
+
+mod serve_support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serve_support::Server;
+use serve_support::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM, frame, request,
+};
+use serve_support::http::Client;
+
+/// Pairs of a calm and an attacked stretch: one of both kinds falls together
+/// with whatever else the machine does.
+const PAIRS: usize = 15;
+/// Answers in a stretch.
+const ANSWERS: usize = 1000;
+/// Connections that do nothing.
+const IDLE: usize = 9000;
+
+/// The 99th percentile of a stretch, in nanoseconds.
+fn stretch(client: &mut Client, head: &str) -> u64 {
+    let mut times: Vec<u64> = (0..ANSWERS)
+        .map(|_| {
+            let begun = Instant::now();
+            assert_eq!(client.ask("GET /", head).status, 200);
+            u64::try_from(begun.elapsed().as_nanos()).unwrap()
+        })
+        .collect();
+    times.sort_unstable();
+    times[ANSWERS * 99 / 100]
+}
+
+/// A server that refuses nobody for a budget, and a head with its key.
+fn server() -> (Server, String) {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, all).unwrap();
+    let server = Server::start(
+        "max_connections = 10000\nheader_timeout_s = 3600",
+        "[failures]\nexempt = [\"127.0.0.0/8\"]\n",
+    );
+    server.command(&["key", "set", server.key_id(), "--limit", "none"]);
+    let head = format!("api-key: {}\r\n", server.key());
+    (server, head)
+}
+
+/// Prints what an attack does, and fails where the median of the pairs' ratios
+/// is above two. `attack` goes on until it is told that it is over.
+fn measure(name: &str, server: &Server, head: &str, attack: impl Fn(&AtomicBool) + Sync) {
+    let mut client = server.connect();
+    stretch(&mut client, head);
+    let mut pairs: Vec<(u64, u64)> = (0..PAIRS)
+        .map(|_| {
+            let calm = stretch(&mut client, head);
+            let over = AtomicBool::new(false);
+            let attacked = std::thread::scope(|scope| {
+                scope.spawn(|| attack(&over));
+                let attacked = stretch(&mut client, head);
+                over.store(true, Ordering::SeqCst);
+                attacked
+            });
+            (calm, attacked)
+        })
+        .collect();
+    pairs.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
+    let (calm, attacked) = pairs[PAIRS / 2];
+    let hundredths = attacked * 100 / calm;
+    println!(
+        "proved: {name}: p99 {} us calm, {} us under attack, {}.{:02} times",
+        calm / 1000,
+        attacked / 1000,
+        hundredths / 100,
+        hundredths % 100,
+    );
+    assert!(hundredths <= 200, "{name}: more than doubled");
+}
+
+/// Sends `frames` on ever new connections of HTTP/2.
+fn flood(server: &Server, over: &AtomicBool, frames: impl Fn(&mut Frames, u32) -> bool) {
+    while !over.load(Ordering::SeqCst) {
+        let mut connection = Frames::connect(server.listen);
+        let mut number = 0;
+        while !over.load(Ordering::SeqCst)
+            && !connection.was_told_to_go()
+            && frames(&mut connection, number)
+        {
+            number += 1;
+        }
+        connection.finish();
+    }
+}
+
+#[test]
+#[ignore = "it measures"]
+fn connections_that_do_nothing() {
+    let (server, head) = server();
+    let mut client = server.connect();
+    let mut ratios: Vec<(u64, u64)> = (0..3)
+        .map(|_| {
+            stretch(&mut client, &head);
+            let calm = stretch(&mut client, &head);
+            let idle: Vec<_> = (0..IDLE)
+                .map(|number| {
+                    let mut idle = server.connect();
+                    if number % 2 == 1 {
+                        idle.send("GET / HTTP/1.1\r\nhost: a\r\napi-key");
+                    }
+                    idle
+                })
+                .collect();
+            let attacked = stretch(&mut client, &head);
+            drop(idle);
+            (calm, attacked)
+        })
+        .collect();
+    ratios.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
+    let (calm, attacked) = ratios[1];
+    println!(
+        "proved: {IDLE} idle connections: p99 {} us before, {} us with them",
+        calm / 1000,
+        attacked / 1000
+    );
+    assert!(attacked <= 2 * calm, "more than doubled");
+}
+
+#[test]
+#[ignore = "it measures"]
+fn streams_that_are_reset() {
+    let (server, head) = server();
+    let block = request("GET", "/", &[]);
+    measure("streams reset at once", &server, &head, |over| {
+        flood(&server, over, |connection, number| {
+            let id = 2 * number + 1;
+            let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
+            both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+            connection.send(&both).is_ok()
+        });
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn heads_that_never_end() {
+    let (server, head) = server();
+    let block = request("GET", "/", &[]);
+    measure("heads without end", &server, &head, |over| {
+        flood(&server, over, |connection, number| {
+            let next = match number {
+                0 => frame(HEADERS, END_STREAM, 1, &block),
+                _ => frame(CONTINUATION, 0, 1, &[]),
+            };
+            connection.send(&next).is_ok()
+        });
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn empty_data() {
+    let (server, head) = server();
+    let block = request("POST", "/", &[]);
+    measure("empty pieces of a body", &server, &head, |over| {
+        flood(&server, over, |connection, number| {
+            let next = match number {
+                0 => frame(HEADERS, END_HEADERS, 1, &block),
+                _ => frame(DATA, 0, 1, &[]),
+            };
+            connection.send(&next).is_ok()
+        });
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn guesses() {
+    let (server, head) = server();
+    measure("wrong keys", &server, &head, |over| {
+        let mut client = server.connect();
+        while !over.load(Ordering::SeqCst) {
+            let answer = client.ask("GET /", "api-key: tk_live_wrong\r\n");
+            assert_eq!(answer.status, 401);
+        }
+    });
+}
