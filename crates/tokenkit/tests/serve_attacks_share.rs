@@ -3,6 +3,8 @@
 //!
 //! It measures, so it is not run with the tests but by `cargo xtask prove`.
 
+#![expect(clippy::print_stdout, reason = "what it measured is what it is for")]
+
 mod serve_support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
