@@ -17,8 +17,15 @@ pub(crate) enum Until {
 /// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
 /// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
 pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
-    let programs = programs(Until::Seconds(seconds), seed, wanted)?;
-    programs.into_iter().try_for_each(Program::run)
+    for program in programs(Until::Seconds(seconds), seed, wanted)? {
+        // Of a target that found nothing, not the words that it tried most.
+        program.each_line(&mut |line| {
+            if line.starts_with("stat::") {
+                println!("{line}");
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// What builds the targets, and each of them.
