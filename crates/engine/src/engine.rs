@@ -58,6 +58,10 @@ pub enum MintError {
 pub struct EngineStats {
     /// Keys in the keyring, whatever their state.
     pub keys: usize,
+    /// Those of them that are disabled.
+    pub disabled_keys: usize,
+    /// Those of them that were revoked.
+    pub revoked_keys: usize,
     /// Sessions held, expired ones that were not yet purged included.
     pub sessions: usize,
     /// Addresses that are blocked.
@@ -262,6 +266,8 @@ impl Engine {
     pub fn stats(&self, unix_s: u64) -> EngineStats {
         EngineStats {
             keys: self.keyring.len(),
+            disabled_keys: self.keyring.in_state(KeyState::Disabled),
+            revoked_keys: self.keyring.in_state(KeyState::Revoked),
             sessions: self.sessions.len(),
             blocked_addresses: self.ledger.failures().count_blocked(unix_s),
         }

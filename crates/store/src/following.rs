@@ -36,7 +36,10 @@ const REPEAT: Duration = Duration::from_secs(60);
 #[non_exhaustive]
 pub enum FollowEvent<'a> {
     /// Changes came and are in force.
-    Changed,
+    Changed {
+        /// How long that took, from the look that found them on.
+        took: Duration,
+    },
     /// Changes cannot be taken over; what is known stays in force, and it is
     /// tried again. Told when it is new, and each minute while it lasts.
     Trouble(&'a FollowError),
@@ -156,6 +159,7 @@ fn follow(
             return;
         }
         // Most changes fit and are one batch, published at once.
+        let begun = Instant::now();
         let singly = trouble.is_some();
         let polled = follower.poll(|changes| {
             if stop.try_recv() == Err(TryRecvError::Disconnected) {
@@ -174,7 +178,9 @@ fn follow(
                     on_event(FollowEvent::Recovered);
                 }
                 if changed {
-                    on_event(FollowEvent::Changed);
+                    on_event(FollowEvent::Changed {
+                        took: begun.elapsed(),
+                    });
                 }
             }
             Err(Halt::Stopped) => return,

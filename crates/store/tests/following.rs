@@ -103,7 +103,7 @@ fn start(place: &Place, follower: Follower) -> (Following, Receiver<String>) {
     let (tell, told) = mpsc::channel();
     let following = Following::start(follower, Arc::clone(&place.engine), move |event| {
         let word = match event {
-            FollowEvent::Changed => "changed".to_owned(),
+            FollowEvent::Changed { .. } => "changed".to_owned(),
             FollowEvent::Trouble(error) => error.to_string(),
             FollowEvent::Recovered => "recovered".to_owned(),
             FollowEvent::Failed => "failed".to_owned(),

@@ -11,8 +11,6 @@
 //! Beside the records themselves it takes 24 bytes for each, and 48 for one that
 //! needs a copy of its block.
 
-use std::sync::atomic::Ordering;
-
 use super::block::Block;
 use super::error::OutOfMemory;
 use super::generation::Past;
@@ -96,8 +94,6 @@ impl Keyring {
         self.add_new(&writer.past, &mut records, &coming, &mut rest);
         rest_slips.extend(each_slip(&rest));
         self.put_rest(&mut writer, &mut records, &rest, rest_slips);
-        // Relaxed: a number and no more.
-        self.keys.fetch_add(new, Ordering::Relaxed);
         writer.end(&self.present);
         Ok(())
     }
@@ -219,7 +215,9 @@ impl Keyring {
             // SAFETY: so we are the writer at turn, and copy no block here.
             let added =
                 !record.policy.has_lists() && unsafe { block.add(&own.record(record), own.hash) };
-            if !added {
+            if added {
+                self.tally.is_now(record.policy.state, None);
+            } else {
                 rest.push(own);
             }
             !added
@@ -267,10 +265,12 @@ impl Keyring {
     /// are counted in, and those of the record before it are still, so that the
     /// listed origins never say less than the decisions do.
     fn put_one(&self, draft: &mut Draft, old: &Block, record: &mut KeyRecord, coming: &Coming) {
-        if let Some(before) = old.find(record.id, coming.hash) {
-            let state = &mut record.policy.state;
-            *state = before.state().changed_to(*state);
+        let state = &mut record.policy.state;
+        let before = old.find(record.id, coming.hash).map(Record::state);
+        if let Some(before) = before {
+            *state = before.changed_to(*state);
         }
+        self.tally.is_now(*state, before);
         let packed = coming.record(record);
         draft.put(packed, Lists::of(&record.policy), coming.hash);
         self.count_in(&packed, &record.policy.origins);

@@ -1,7 +1,5 @@
 //! Changes to one key.
 
-use std::sync::atomic::Ordering;
-
 use super::published::Draft;
 use super::record::{Lists, Record};
 use super::{KeyChangeError, Keyring};
@@ -43,6 +41,7 @@ impl Keyring {
         self.count_in(&packed, &policy.origins);
         self.publish(draft, hash);
         self.count_out(record, lists);
+        self.tally.is_now(policy.state, Some(record.state()));
         writer.past.replaced(at);
         writer.end(&self.present);
         Ok(policy)
@@ -63,11 +62,10 @@ impl Keyring {
         draft.remove(id, |id| self.hash(id));
         self.publish(draft, hash);
         self.count_out(record, old.lists(record));
+        self.tally.is_gone(record.state());
         let slot = record.slot();
         writer.past.replaced(at);
         slots.give_back(id, slot);
-        // Relaxed, as everywhere: a number and no more.
-        self.keys.fetch_sub(1, Ordering::Relaxed);
         writer.end(&self.present);
         Ok(())
     }

@@ -24,8 +24,8 @@ mod place;
 mod published;
 mod record;
 mod room;
+mod tally;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use ahash::RandomState;
@@ -45,6 +45,7 @@ use generation::{Entered, Past, Present};
 use origins::ListedOrigins;
 use published::{BlockEntry, BlockPtr, Draft};
 pub(crate) use record::{Lists, Record};
+use tally::Tally;
 
 /// How many replaced blocks are kept before some are freed.
 const RECLAIM_EVERY: usize = 64;
@@ -54,8 +55,7 @@ pub(crate) struct Keyring {
     directory: Directory<BlockEntry>,
     present: Present,
     hasher: RandomState,
-    /// How many keys there are. Changed by the writer at turn.
-    keys: AtomicUsize,
+    tally: Tally,
     writer: Mutex<Writer>,
     /// Beside the writer's state, since preflights read it.
     origins: RwLock<ListedOrigins>,
@@ -164,7 +164,7 @@ impl Keyring {
             directory: Directory::new(block),
             present: Present::new(),
             hasher: RandomState::with_seeds(a, b, c, d),
-            keys: AtomicUsize::new(0),
+            tally: Tally::default(),
             writer: Mutex::new(Writer {
                 max_keys,
                 past: Past::new(),
@@ -198,8 +198,13 @@ impl Keyring {
 
     /// How many keys there are. Waits for nobody.
     pub(crate) fn len(&self) -> usize {
-        // Relaxed: a number and no more.
-        self.keys.load(Ordering::Relaxed)
+        self.tally.all()
+    }
+
+    /// How many keys are in a state, whether or not they have expired. Waits
+    /// for nobody.
+    pub(crate) fn in_state(&self, state: KeyState) -> usize {
+        self.tally.of(state)
     }
 
     /// Whether a live key lists an origin at a time.

@@ -375,6 +375,10 @@ proptest! {
                 }
             }
             prop_assert_eq!(keyring.len(), model.len());
+            for state in [KeyState::Active, KeyState::Disabled, KeyState::Revoked] {
+                let expected = model.values().filter(|known| known.1 == state).count();
+                prop_assert_eq!(keyring.in_state(state), expected, "{}", state);
+            }
             // Held over many changes, as by a slow reader.
             if held.len() < 5 {
                 let number = model.keys().min().copied().unwrap_or(0);

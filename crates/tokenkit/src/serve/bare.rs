@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::answer::Problem;
 use super::answering::Answering;
-use super::door::{Door, finished, misdirected};
+use super::door::{Door, misdirected};
 use super::proxy::Peer;
 use super::watch::Watch;
 use crate::error::OperatorError;
@@ -47,7 +47,7 @@ impl Door {
             (None, Some(proxy)) => proxy,
             (problem, _) => {
                 let answer = problem.unwrap_or(Problem::NO_SUCH_ENDPOINT).answer(&method);
-                return Answering::now(finished(answer, None, in_flight));
+                return Answering::now(self.finished(answer, None, in_flight));
             }
         };
         let sent = proxy.send(request, peer, live.trusts(peer.ip()), |_| {});
@@ -56,7 +56,7 @@ impl Door {
         Answering::later(async move {
             let answer = sent.answer(patience, watch).await;
             let answer = answer.unwrap_or_else(|error| door.failed(error, &method));
-            finished(answer, None, in_flight)
+            door.finished(answer, None, in_flight)
         })
     }
 }

@@ -50,7 +50,7 @@ impl Door {
         let mut log = live.access_log.then(|| Entry::new(&request, peer.ip()));
         let method = request.method().clone();
         let (sent, verdict) = match self.decide(&live, request, peer, &mut log) {
-            Step::Answer(answer) => return Answering::now(finished(answer, log, in_flight)),
+            Step::Answer(answer) => return Answering::now(self.finished(answer, log, in_flight)),
             Step::Forward(sent, verdict) => (sent, verdict),
         };
         let (door, watch) = (Arc::clone(self), Arc::clone(watch));
@@ -58,7 +58,7 @@ impl Door {
         Answering::later(async move {
             let answer = sent.answer(patience, watch).await;
             let answer = answer.unwrap_or_else(|error| door.failed(error, &method));
-            finished(door.dress(answer, &verdict), log, in_flight)
+            door.finished(door.dress(answer, &verdict), log, in_flight)
         })
     }
 
@@ -143,17 +143,33 @@ impl Door {
         log: &mut Option<Entry>,
     ) -> Verdict {
         let client = live.gate.client(peer.ip(), headers);
-        let verdict = live.gate.decide(&RequestFacts {
+        let facts = RequestFacts {
             method,
             path: path.as_bytes(),
             headers,
             client,
-        });
+        };
+        let verdict = self.counters.deciding(|| live.gate.decide(&facts));
         self.counters.decided(verdict.decision().reason());
         if let Some(entry) = log {
             entry.decided(client.ip(), verdict.decision());
         }
         verdict
+    }
+
+    /// An answer on its way: counted, logged, and under way until it has been
+    /// sent.
+    pub(super) fn finished(
+        &self,
+        answer: Response<AnswerBody>,
+        log: Option<Entry>,
+        in_flight: InFlight,
+    ) -> Response<AnswerBody> {
+        self.counters.answered(answer.status());
+        if let Some(entry) = log {
+            entry.write(answer.status());
+        }
+        answer.map(|body| body.holding(in_flight))
     }
 
     /// The answer where the service behind gave none.
@@ -170,18 +186,6 @@ impl Door {
         self.live.load().gate.render(verdict, answer.headers_mut());
         answer
     }
-}
-
-/// An answer on its way: logged, and under way until it has been sent.
-pub(super) fn finished(
-    answer: Response<AnswerBody>,
-    log: Option<Entry>,
-    in_flight: InFlight,
-) -> Response<AnswerBody> {
-    if let Some(entry) = log {
-        entry.write(answer.status());
-    }
-    answer.map(|body| body.holding(in_flight))
 }
 
 /// What is wrong with where a request is to go, if anything is: such a request

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use engine::Engine;
 use store::{FollowError, FollowEvent, Follower, Following};
 
+use super::metrics::Totals;
 use crate::error::OperatorError;
 
 /// Brings everything in the store into the engine.
@@ -30,15 +31,27 @@ pub(super) fn load(follower: &mut Follower, engine: &Engine) -> Result<(), Opera
 /// # Errors
 ///
 /// The system gives no thread.
-pub(super) fn start(follower: Follower, engine: Arc<Engine>) -> Result<Following, OperatorError> {
-    Following::start(follower, engine, log).map_err(|error| {
+pub(super) fn start(
+    follower: Follower,
+    engine: Arc<Engine>,
+    totals: Arc<Totals>,
+) -> Result<Following, OperatorError> {
+    let on_event = move |event: FollowEvent<'_>| {
+        if let FollowEvent::Changed { took } = event {
+            totals.published(took);
+        }
+        log(event);
+    };
+    Following::start(follower, engine, on_event).map_err(|error| {
         OperatorError::wrap("cannot start the thread that follows the store", error)
     })
 }
 
 fn log(event: FollowEvent<'_>) {
     match event {
-        FollowEvent::Changed => tracing::debug!("took over changes from the store"),
+        FollowEvent::Changed { took } => {
+            tracing::debug!(?took, "took over changes from the store");
+        }
         FollowEvent::Trouble(error) => tracing::error!(
             %error,
             "cannot take over changes from the store; what is known stays in force, and it is tried again"

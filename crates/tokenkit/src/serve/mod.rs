@@ -111,7 +111,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let live = Arc::new(ArcSwap::from_pointee(live));
     let (stop, stopped) = flag::channel(false);
     let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
-    let following = Arc::new(follow::start(follower, Arc::clone(&engine))?);
+    let following = Arc::new(follow::start(
+        follower,
+        Arc::clone(&engine),
+        Arc::clone(status.totals()),
+    )?);
     front.open(Control::new(
         &settings,
         Arc::clone(&engine),
@@ -138,7 +142,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         "serving"
     );
 
-    let reload = Reload::new(settings, engine, live, logging);
+    let reload = Reload::new(settings, engine, live, logging, Arc::clone(status.totals()));
     runtime.block_on(async {
         while signals.reload_or_end().await {
             reload.run();

@@ -8,6 +8,7 @@ use engine::Engine;
 
 use super::live::Live;
 use super::logging::Logging;
+use super::metrics::Totals;
 use crate::error::OperatorError;
 use crate::settings::Settings;
 
@@ -19,6 +20,7 @@ pub(super) struct Reload {
     engine: Arc<Engine>,
     live: Arc<ArcSwap<Live>>,
     logging: Logging,
+    totals: Arc<Totals>,
 }
 
 impl Reload {
@@ -27,18 +29,22 @@ impl Reload {
         engine: Arc<Engine>,
         live: Arc<ArcSwap<Live>>,
         logging: Logging,
+        totals: Arc<Totals>,
     ) -> Self {
         Self {
             started,
             engine,
             live,
             logging,
+            totals,
         }
     }
 
     /// Reads the settings again and logs how it went.
     pub(super) fn run(&self) {
-        match self.try_run() {
+        let ran = self.try_run();
+        self.totals.reloaded(ran.is_ok());
+        match ran {
             Ok(restart) if restart.is_empty() => tracing::info!("the settings were reloaded"),
             Ok(restart) => tracing::warn!(
                 settings = restart.join(", "),

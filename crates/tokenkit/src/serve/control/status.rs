@@ -10,7 +10,7 @@ use store::Health;
 
 use crate::serve::answer::{self, Problem};
 use crate::serve::body::AnswerBody;
-use crate::serve::metrics::{self, Counters, Gauges};
+use crate::serve::metrics::{self, Counters, Gauges, Totals};
 
 /// The media type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,6 +23,8 @@ pub(crate) struct Status {
     ready: AtomicBool,
     /// What there is to count, once the keys are loaded.
     parts: OnceLock<Parts>,
+    /// What is counted from the start on.
+    totals: Arc<Totals>,
 }
 
 /// What is told about once it is there.
@@ -40,6 +42,11 @@ impl Status {
         }
     }
 
+    /// What is counted once for the whole process.
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        &self.totals
+    }
+
     /// Says whether requests should be sent here.
     pub(crate) fn set_ready(&self, ready: bool) {
         // Relaxed, here and below: the flag publishes nothing but itself.
@@ -55,7 +62,7 @@ impl Status {
 
     fn exposition(&self) -> String {
         let Some(parts) = self.parts.get() else {
-            return metrics::exposition(&[], Gauges::default());
+            return metrics::exposition(&[], &self.totals, Gauges::default());
         };
         let gauges = Gauges {
             engine: Some(parts.engine.stats(parts.engine.clock().now())),
@@ -63,7 +70,7 @@ impl Status {
             store_errors: parts.store.errors(),
             ledger_fault: parts.engine.ledger_fault().is_some(),
         };
-        metrics::exposition(&parts.counters, gauges)
+        metrics::exposition(&parts.counters, &self.totals, gauges)
     }
 
     /// Whether the server lives.

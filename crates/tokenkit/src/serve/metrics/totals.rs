@@ -1,0 +1,66 @@
+//! What is counted once for the whole process, by threads that serve no
+//! requests.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use engine::Clock;
+
+use super::histogram::{Histogram, PUBLISH, Snapshot};
+
+/// The numbers. Relaxed throughout: they are for people and guard nothing.
+#[derive(Debug)]
+pub(in crate::serve) struct Totals {
+    /// When the process began, in unix seconds.
+    started_s: u64,
+    published: Histogram,
+    reloads: AtomicU64,
+    failed_reloads: AtomicU64,
+}
+
+impl Default for Totals {
+    /// Of a process that begins now.
+    fn default() -> Self {
+        Self {
+            started_s: Clock::System.now(),
+            published: Histogram::default(),
+            reloads: AtomicU64::new(0),
+            failed_reloads: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Totals {
+    /// Changes of the store are in force so long after they were found. For the
+    /// thread that follows the store.
+    pub(in crate::serve) fn published(&self, took: Duration) {
+        self.published.record(&PUBLISH, took);
+    }
+
+    /// The settings were read again, with or without success.
+    pub(in crate::serve) fn reloaded(&self, well: bool) {
+        let counter = if well {
+            &self.reloads
+        } else {
+            &self.failed_reloads
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the process began, in unix seconds.
+    pub(super) fn started_s(&self) -> u64 {
+        self.started_s
+    }
+
+    pub(super) fn published_in(&self) -> Snapshot {
+        Snapshot::of(&PUBLISH, std::iter::once(&self.published))
+    }
+
+    /// Reloads that went well, and those that did not.
+    pub(super) fn reloads(&self) -> (u64, u64) {
+        (
+            self.reloads.load(Ordering::Relaxed),
+            self.failed_reloads.load(Ordering::Relaxed),
+        )
+    }
+}
