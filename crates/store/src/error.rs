@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use engine::KeyId;
+use engine::{KeyId, Name};
 use rusqlite::ErrorCode;
 
 use crate::record::SessionId;
@@ -76,6 +76,33 @@ pub enum StoreError {
     NoKey(KeyId),
     /// The key was revoked, which is for ever.
     Revoked(KeyId),
+    /// A key or project has another revision than the one expected: somebody
+    /// else has changed it.
+    Changed {
+        /// Its id or name.
+        object: String,
+        /// The revision that it has.
+        revision: i64,
+    },
+    /// A key cannot be replaced by another.
+    Unusable {
+        /// The key.
+        id: KeyId,
+        /// What it is: revoked, disabled or expired.
+        why: &'static str,
+    },
+    /// A project of this name is there already.
+    ProjectExists(Name),
+    /// No project of this name is there.
+    NoProject(Name),
+    /// An admin token of this id or digest is there already.
+    TokenExists(KeyId),
+    /// No admin token of this id is there.
+    NoToken(KeyId),
+    /// A cursor of another list.
+    OtherCursor,
+    /// The system gave no random bytes.
+    Random(getrandom::Error),
     /// A session of this id is there already.
     SessionExists(SessionId),
     /// No session of this id or token is there.
@@ -207,6 +234,25 @@ impl fmt::Display for StoreError {
                 f,
                 "key {id} was revoked, which is for ever: make another with `tokenkit key create`"
             ),
+            Self::Changed { object, .. } => write!(
+                f,
+                "{object} was changed by somebody else meanwhile: look at it again, then decide"
+            ),
+            Self::Unusable { id, why } => write!(
+                f,
+                "key {id} is {why}: only a key that works can be replaced; make a new one instead"
+            ),
+            Self::ProjectExists(name) => write!(f, "the project {name} is there already"),
+            Self::NoProject(name) => write!(f, "there is no project {name}"),
+            Self::TokenExists(id) => {
+                write!(f, "an admin token with the id {id} is in the store already")
+            }
+            Self::NoToken(id) => write!(f, "there is no admin token {id}"),
+            Self::OtherCursor => f.write_str(
+                "the cursor belongs to another list: give the one that came with the page before, \
+                 with the same filters, or none",
+            ),
+            Self::Random(_) => f.write_str("the system gave no random bytes: try again"),
             Self::SessionExists(id) => {
                 write!(f, "a session with the id {id} is in the store already")
             }
@@ -221,6 +267,7 @@ impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { cause, .. } => Some(&**cause),
+            Self::Random(cause) => Some(cause),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use crate::file_identity::FileIdentity;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
 use crate::store::decoded;
+use crate::token::tokens_revision;
 
 /// The most keys or sessions in one [`Changes`]: enough to be put in at once,
 /// few enough to lie in memory that is used again for the next.
@@ -52,6 +53,8 @@ pub struct Follower {
     path: PathBuf,
     file: FileIdentity,
     seen_rev: i64,
+    /// The same of the admin tokens alone.
+    tokens_rev: i64,
     /// `PRAGMA data_version` at the last look that succeeded.
     seen_version: Option<i64>,
 }
@@ -75,6 +78,7 @@ impl Follower {
             // Without one there was no file, and `connect` has said so.
             file: file.map_err(|_| StoreError::Replaced(path.into()))?,
             seen_rev: 0,
+            tokens_rev: 0,
             seen_version: None,
         })
     }
@@ -113,11 +117,22 @@ impl Follower {
             send_keys(&snapshot, &self.path, self.seen_rev, &mut apply)?;
             send_sessions(&snapshot, &self.path, self.seen_rev, &mut apply)?;
         }
+        let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
         snapshot.commit().map_err(sql)?;
+        self.tokens_rev = tokens_rev;
         let changed = rev > self.seen_rev;
         self.seen_rev = rev;
         self.seen_version = Some(version);
         Ok(changed)
+    }
+}
+
+impl Follower {
+    /// [`Store::tokens_revision`](crate::Store::tokens_revision) at the last
+    /// poll that succeeded.
+    #[must_use]
+    pub fn tokens_revision(&self) -> i64 {
+        self.tokens_rev
     }
 }
 

@@ -11,13 +11,14 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, LedgerFault};
 
 use crate::apply::{FollowError, apply, apply_singly};
+use crate::catch_up::{Ask, Asks, CatchUpError, ask};
 use crate::error::StoreError;
 use crate::follow::Follower;
 use crate::health::Health;
@@ -40,6 +41,10 @@ pub enum FollowEvent<'a> {
         /// How long that took, from the look that found them on.
         took: Duration,
     },
+    /// Admin tokens were made or revoked since the last look, or since
+    /// [`Follower::load`] where this is the first: read them after that, and
+    /// again now.
+    Tokens,
     /// Changes cannot be taken over; what is known stays in force, and it is
     /// tried again. Told when it is new, and each minute while it lasts.
     Trouble(&'a FollowError),
@@ -69,7 +74,7 @@ pub struct Following {
     /// Both are there until the end.
     thread: Option<JoinHandle<()>>,
     /// Dropped, it ends the thread.
-    stop: Option<SyncSender<()>>,
+    asks: Option<Sender<Ask>>,
     health: Arc<Health>,
 }
 
@@ -86,7 +91,7 @@ impl Following {
         engine: Arc<Engine>,
         mut on_event: impl FnMut(FollowEvent<'_>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::sync_channel(0);
+        let (asks, asked) = mpsc::channel();
         let health = Arc::new(Health::new());
         let told = Arc::clone(&health);
         let thread = thread::Builder::new()
@@ -96,7 +101,7 @@ impl Following {
                 // the engine, whose readers see whole states only, and the events'
                 // receiver, which is told of the end.
                 let ran = catch_unwind(AssertUnwindSafe(|| {
-                    follow(follower, &engine, &stopped, &told, &mut on_event);
+                    follow(follower, &engine, Asks::new(asked), &told, &mut on_event);
                 }));
                 told.ended();
                 if ran.is_err() {
@@ -105,9 +110,23 @@ impl Following {
             })?;
         Ok(Self {
             thread: Some(thread),
-            stop: Some(stop),
+            asks: Some(asks),
             health,
         })
+    }
+
+    /// Waits until all that was committed before this call is in force, and the
+    /// events of it were handled. The store is looked at at once; where it is
+    /// well that takes a millisecond or two, beside what the changes themselves
+    /// take. Any thread may call it at any time, but not from within an event.
+    ///
+    /// # Errors
+    ///
+    /// What was committed is in the store in any case, but not known to be in
+    /// force: the time ran out, the look failed, or nobody follows any more.
+    pub fn catch_up(&self, deadline: Duration) -> Result<(), CatchUpError> {
+        let asks = self.asks.as_ref().ok_or(CatchUpError::Ended)?;
+        ask(asks, deadline)
     }
 
     /// How it goes; to be asked also after the end.
@@ -122,7 +141,7 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.asks.take());
         if let Some(thread) = self.thread.take() {
             // Of a panic was told when it came.
             let _ = thread.join();
@@ -146,7 +165,7 @@ impl From<StoreError> for Halt {
 fn follow(
     mut follower: Follower,
     engine: &Engine,
-    stop: &Receiver<()>,
+    mut asks: Asks,
     health: &Health,
     on_event: &mut impl FnMut(FollowEvent<'_>),
 ) {
@@ -155,14 +174,15 @@ fn follow(
     let mut fault: Option<Fault> = None;
     loop {
         let pause = if trouble.is_some() { RETRY } else { POLL };
-        if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+        if !asks.wait(pause) {
             return;
         }
+        let tokens = follower.tokens_revision();
         // Most changes fit and are one batch, published at once.
         let begun = Instant::now();
         let singly = trouble.is_some();
         let polled = follower.poll(|changes| {
-            if stop.try_recv() == Err(TryRecvError::Disconnected) {
+            if asks.is_over() {
                 return Err(Halt::Stopped);
             }
             match singly {
@@ -182,6 +202,10 @@ fn follow(
                         took: begun.elapsed(),
                     });
                 }
+                if tokens != follower.tokens_revision() {
+                    on_event(FollowEvent::Tokens);
+                }
+                asks.answer(&Ok(()));
             }
             Err(Halt::Stopped) => return,
             Err(Halt::Error(error)) => {
@@ -190,10 +214,11 @@ fn follow(
                 if !trouble.as_ref().is_some_and(|known| known.covers(&text)) {
                     on_event(FollowEvent::Trouble(&error));
                     trouble = Some(Trouble {
-                        text,
+                        text: text.clone(),
                         told: Instant::now(),
                     });
                 }
+                asks.answer(&Err(CatchUpError::Trouble(text)));
             }
         }
         if tidied.elapsed() >= TIDY {

@@ -8,9 +8,13 @@
 //! | make or open | [`Store::create`], [`Store::open`] |
 //! | load all into an engine, then keep it in step | [`Follower::load`], then [`Following::start`] |
 //! | the same, for something else | [`Follower::poll`]: its first call brings everything |
+//! | have a change in force before it is acknowledged | [`Following::catch_up`] |
 //! | change | [`Store::write`], then [`Writer::commit`]: all of it or nothing |
 //! | change by many keys | [`Store::stage`], then [`Staging::change`]: others write meanwhile |
 //! | look | [`Store::key`], [`Store::each_key`], [`Store::each_session`] |
+//! | look a page at a time | [`Store::key_page`], [`Store::session_page`], [`Store::projects`] |
+//! | see who changed what | [`Store::audit`] |
+//! | keep what was used, and look at it | [`Store::record_usage`], [`Store::usage`] |
 //!
 //! What is acknowledged is on the disk (`synchronous=FULL`). One process writes
 //! at a time, any number read beside it (WAL). Of a key or a token only the
@@ -19,30 +23,52 @@
 
 #![forbid(unsafe_code)]
 
+mod actor;
 mod apply;
+mod audit;
+mod catch_up;
+mod change_keys;
+mod change_sessions;
+mod cursor;
 mod error;
 mod file_identity;
 mod follow;
 mod following;
 mod health;
+mod idempotency;
+mod key_page;
+mod project;
 mod record;
 mod rows;
 mod schema;
 mod seal;
 mod secret;
+mod session_page;
 mod staging;
 mod store;
+mod token;
+mod usage;
 mod writer;
 
+pub use actor::Actor;
 pub use apply::FollowError;
+pub use audit::{AuditEntry, AuditPage, AuditQuery};
+pub use catch_up::CatchUpError;
+pub use cursor::{Cursor, CursorError};
 pub use error::StoreError;
 pub use follow::{BATCH, Changes, Follower, SessionChange};
 pub use following::{FollowEvent, Following};
 pub use health::Health;
+pub use idempotency::{IDEMPOTENCY_S, Idempotent};
+pub use key_page::{KeyPage, KeyQuery, ListedKey, StateFilter};
+pub use project::{KeyCounts, Project, ProjectPage};
 pub use record::{
     Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, StoredKey, StoredSession,
 };
 pub use secret::{SecretFileError, create_secret_file, read_secret_file};
+pub use session_page::{SessionPage, SessionQuery};
 pub use staging::Staging;
 pub use store::{KeyFilter, Store};
+pub use token::{Scope, ScopeError, StoredToken};
+pub use usage::{LATE_S, Usage, UsagePage, UsageQuery, UsageRow, UsageSource};
 pub use writer::Writer;

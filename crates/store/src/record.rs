@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use engine::{KeyRecord, Prefix, SessionRecord, SessionToken, TokenDigest};
+use engine::{KeyId, KeyRecord, Prefix, SessionRecord, SessionToken, TokenDigest};
 
 /// The longest label, in bytes.
 pub const MAX_LABEL_LEN: usize = 200;
@@ -43,6 +43,13 @@ pub struct StoredKey {
     pub created_at: u64,
     /// When it was revoked, in unix seconds.
     pub revoked_at: Option<u64>,
+    /// Why it was revoked, where somebody said so.
+    pub revoked_reason: Option<Label>,
+    /// The key in whose place it was made.
+    pub replaces: Option<KeyId>,
+    /// The number of the change that made it what it is: another, and the key
+    /// has changed. The store counts it; what is added has none yet, and 0 does.
+    pub revision: i64,
 }
 
 /// A session as the store keeps it.

@@ -16,7 +16,7 @@ use crate::seal::{key_seal, session_seal};
 pub(crate) const KEY_COLUMNS: &str = concat!(
     "id, digest, project, hourly_limit, expires_at, state, require_origin, origins, ips, seal IS ",
     key_seal!(),
-    ", prefix, name, created_at, revoked_at"
+    ", prefix, name, created_at, revoked_at, rev, revoked_reason, replaces"
 );
 
 /// The columns of [`stored_session`].
@@ -29,7 +29,7 @@ pub(crate) const SESSION_COLUMNS: &str = concat!(
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadColumn(pub(crate) &'static str);
 
-type Decoded<T> = Result<T, BadColumn>;
+pub(crate) type Decoded<T> = Result<T, BadColumn>;
 
 /// The part of a key that the engine keeps.
 pub(crate) fn key_record(row: &Row<'_>) -> Decoded<KeyRecord> {
@@ -62,6 +62,9 @@ pub(crate) fn stored_key(row: &Row<'_>) -> Decoded<StoredKey> {
         label: parsed::<Label>(row, 11, "name")?,
         created_at: number(row, 12, "created_at")?,
         revoked_at: optional(row, 13, "revoked_at")?,
+        revision: signed(row, 14, "rev")?,
+        revoked_reason: maybe_parsed(row, 15, "revoked_reason")?,
+        replaces: maybe_parsed(row, 16, "replaces")?,
     })
 }
 
@@ -83,7 +86,7 @@ pub(crate) fn stored_session(row: &Row<'_>) -> Decoded<StoredSession> {
 }
 
 /// Whether a row is as it was written.
-fn sealed(row: &Row<'_>, index: usize) -> Decoded<()> {
+pub(crate) fn sealed(row: &Row<'_>, index: usize) -> Decoded<()> {
     if flag(row, index, "seal")? {
         Ok(())
     } else {
@@ -103,7 +106,8 @@ macro_rules! insert_into {
             $first,
             $second,
             ", seal",
-            ", row_seal('key', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+            ", row_seal('key', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+             ?17)"
         )
     };
     ($table:literal, $first:literal, $second:literal, $column:literal, $seal:literal) => {
@@ -115,9 +119,9 @@ macro_rules! insert_into {
             ", ",
             $second,
             ", id, digest, prefix, project, hourly_limit, expires_at, state, require_origin, \
-             origins, ips, name, created_at, revoked_at",
+             origins, ips, name, created_at, revoked_at, revoked_reason, replaces",
             $column,
-            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15",
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17",
             $seal,
             ")"
         )
@@ -154,6 +158,8 @@ pub(crate) fn insert_key(
             key.label.as_str(),
             number_column(key.created_at),
             key.revoked_at.map(number_column),
+            key.revoked_reason.as_ref().map(Label::as_str),
+            key.replaces.map(id_column),
         ])
         .map(|_| ())
 }
@@ -193,30 +199,61 @@ fn state_of(number: u64) -> Option<KeyState> {
     }
 }
 
-fn value<'r>(row: &'r Row<'_>, index: usize, column: &'static str) -> Decoded<ValueRef<'r>> {
+pub(crate) fn value<'r>(
+    row: &'r Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> Decoded<ValueRef<'r>> {
     row.get_ref(index).map_err(|_| BadColumn(column))
 }
 
-fn text<'r>(row: &'r Row<'_>, index: usize, column: &'static str) -> Decoded<&'r str> {
+pub(crate) fn text<'r>(row: &'r Row<'_>, index: usize, column: &'static str) -> Decoded<&'r str> {
     value(row, index, column)?
         .as_str()
         .map_err(|_| BadColumn(column))
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<T> {
+pub(crate) fn parsed<T: std::str::FromStr>(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> Decoded<T> {
     text(row, index, column)?
         .parse()
         .map_err(|_| BadColumn(column))
 }
 
-fn bytes(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<[u8; 32]> {
+pub(crate) fn bytes<const N: usize>(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> Decoded<[u8; N]> {
     let blob = value(row, index, column)?
         .as_blob()
         .map_err(|_| BadColumn(column))?;
     blob.try_into().map_err(|_| BadColumn(column))
 }
 
-fn optional(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<Option<u64>> {
+/// A text that may be none.
+pub(crate) fn maybe_parsed<T: std::str::FromStr>(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> Decoded<Option<T>> {
+    match value(row, index, column)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, index, column).map(Some),
+    }
+}
+
+/// A number that only the store itself counts with.
+pub(crate) fn signed(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<i64> {
+    value(row, index, column)?
+        .as_i64()
+        .map_err(|_| BadColumn(column))
+}
+
+pub(crate) fn optional(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<Option<u64>> {
     match value(row, index, column)? {
         ValueRef::Null => Ok(None),
         ValueRef::Integer(number) => u64::try_from(number)
@@ -226,11 +263,11 @@ fn optional(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<Option
     }
 }
 
-fn number(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<u64> {
+pub(crate) fn number(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<u64> {
     optional(row, index, column)?.ok_or(BadColumn(column))
 }
 
-fn flag(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<bool> {
+pub(crate) fn flag(row: &Row<'_>, index: usize, column: &'static str) -> Decoded<bool> {
     match number(row, index, column)? {
         0 => Ok(false),
         1 => Ok(true),

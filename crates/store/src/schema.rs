@@ -11,13 +11,13 @@ use engine::ServerSecret;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::error::{Result, StoreError};
-use crate::seal::{self, key_seal, session_seal};
+use crate::seal::{self, key_seal, key_seal_of_2, session_seal};
 use crate::secret::private;
 
 /// `tkit`: by this number in its header a file says that it is a key store.
 const APPLICATION_ID: i32 = 0x746B_6974;
 /// The version of the tables below.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 /// Before this one, WAL could lose what was acknowledged after a reset that
 /// met a checkpoint (SQLite's release notes, 3.51.3).
 const LEAST_SQLITE: i32 = 3_051_003;
@@ -32,6 +32,8 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// that loading parses JSON only where there is some. `rev` is the number of
 /// the last transaction that changed the row: who knows `meta.rev` asks for
 /// what came later. `seal` is of the row's other columns, see [`crate::seal`].
+/// These are the tables of version 2, to which [`MORE`] adds the rest: so that
+/// a store made anew and one brought up from there are the same.
 const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -71,14 +73,124 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_rev ON sessions (rev);
 ";
 
-/// What makes the tables of version 1, which had no seals, those of version 2.
+/// What version 3 adds: the tables of the control plane, and the indexes of its
+/// lists.
+///
+/// Every list ends its index with what it is ordered by; an index of `keys` has
+/// the slot behind its columns. Expiry is looked for among active keys only.
+/// Names are searched by their trigrams: a key without a name costs nothing.
+const MORE: &str = "
+ALTER TABLE keys ADD COLUMN revoked_reason TEXT;
+ALTER TABLE keys ADD COLUMN replaces TEXT;
+CREATE INDEX keys_project ON keys (project);
+CREATE INDEX keys_state ON keys (state);
+CREATE INDEX keys_project_state ON keys (project, state);
+CREATE INDEX keys_expiry ON keys (expires_at) WHERE expires_at IS NOT NULL AND state = 0;
+CREATE INDEX keys_project_expiry ON keys (project, expires_at)
+    WHERE expires_at IS NOT NULL AND state = 0;
+CREATE INDEX keys_replaces ON keys (replaces) WHERE replaces IS NOT NULL;
+CREATE VIRTUAL TABLE keys_search USING fts5 (
+    name, content = 'keys', content_rowid = 'slot', columnsize = 0, tokenize = 'trigram'
+);
+CREATE TRIGGER keys_named AFTER INSERT ON keys WHEN new.name <> '' BEGIN
+    INSERT INTO keys_search (rowid, name) VALUES (new.slot, new.name);
+END;
+CREATE TRIGGER keys_renamed AFTER UPDATE OF name ON keys WHEN new.name <> old.name BEGIN
+    INSERT INTO keys_search (keys_search, rowid, name)
+        SELECT 'delete', old.slot, old.name WHERE old.name <> '';
+    INSERT INTO keys_search (rowid, name) SELECT new.slot, new.name WHERE new.name <> '';
+END;
+CREATE INDEX sessions_created ON sessions (created_at, id);
+CREATE INDEX sessions_project ON sessions (project, created_at, id);
+CREATE INDEX sessions_user ON sessions (user, created_at, id);
+CREATE TABLE projects (
+    name TEXT PRIMARY KEY,
+    label TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    rev INTEGER NOT NULL,
+    seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_tokens (
+    id TEXT PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    scope INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    rev INTEGER NOT NULL,
+    seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_tokens_rev ON admin_tokens (rev);
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    details TEXT NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_actor ON audit (actor);
+CREATE INDEX audit_action ON audit (action);
+CREATE INDEX audit_object ON audit (object);
+CREATE TABLE idempotency (
+    token TEXT NOT NULL,
+    key BLOB NOT NULL,
+    request BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    outcome TEXT,
+    at INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    PRIMARY KEY (token, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_at ON idempotency (at);
+CREATE TABLE usage (
+    hour INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    source BLOB NOT NULL,
+    project TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    PRIMARY KEY (hour, key, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_key ON usage (key, hour, used);
+CREATE INDEX usage_project ON usage (project, hour, key, used);
+CREATE TABLE usage_sources (
+    source BLOB PRIMARY KEY,
+    seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE last_used (
+    key TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// What makes the rows of version 1, which had no seals, those of version 2:
+/// what they say now is what their seals hold them to.
 const SEAL: &str = concat!(
     "ALTER TABLE keys ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
      ALTER TABLE sessions ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
      UPDATE keys SET seal = ",
-    key_seal!(),
+    key_seal_of_2!(),
     "; UPDATE sessions SET seal = ",
     session_seal!(),
+);
+
+/// What makes the rows of version 2 those of version 3, behind [`MORE`]. A row
+/// that is not as it was written keeps a seal that does not fit.
+const MORE_ROWS: &str = concat!(
+    "UPDATE keys SET seal = ",
+    key_seal!(),
+    " WHERE seal IS ",
+    key_seal_of_2!(),
+    ";
+INSERT INTO keys_search (rowid, name) SELECT slot, name FROM keys WHERE name <> '';
+INSERT INTO projects (name, label, created_at, rev, seal)
+    SELECT project, '', MIN(created_at), 0, row_seal('project', project, '', MIN(created_at))
+    FROM (SELECT project, created_at FROM keys UNION ALL SELECT project, created_at FROM sessions)
+    GROUP BY project;
+",
 );
 
 /// What is at a path.
@@ -88,8 +200,8 @@ enum Found {
     Blank,
     /// A key store of our version.
     Store,
-    /// One whose rows have no seals yet.
-    Unsealed,
+    /// One of an older version.
+    Older(i32),
 }
 
 /// Opens the store at a path; with `create` makes it where there is none.
@@ -128,8 +240,8 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
         return Err(StoreError::OtherSecret(path.into()));
     }
     seal::install(&connection, secret).map_err(sql)?;
-    if found == Found::Unsealed {
-        seal_all(&mut connection, path, sql)?;
+    if matches!(found, Found::Older(_)) {
+        upgrade(&mut connection, path, sql)?;
     }
     Ok(connection)
 }
@@ -182,7 +294,7 @@ fn look(
     let path = path.to_path_buf();
     match (application_id, version) {
         (APPLICATION_ID, VERSION) => Ok(Found::Store),
-        (APPLICATION_ID, 1) => Ok(Found::Unsealed),
+        (APPLICATION_ID, older @ (1 | 2)) => Ok(Found::Older(older)),
         (APPLICATION_ID, found) if found > VERSION => Err(StoreError::Newer {
             path,
             found,
@@ -270,6 +382,7 @@ fn fill(
         .map_err(sql)?;
     if look(&transaction, path, sql)? == Found::Blank {
         transaction.execute_batch(TABLES).map_err(sql)?;
+        transaction.execute_batch(MORE).map_err(sql)?;
         transaction
             .execute("INSERT INTO meta VALUES (1, 0, ?1)", [secret.fingerprint()])
             .map_err(sql)?;
@@ -283,9 +396,8 @@ fn fill(
     transaction.commit().map_err(sql)
 }
 
-/// Brings a store of version 1 to ours, in one transaction: what it says now is
-/// what its seals hold it to. Linear in its rows.
-fn seal_all(
+/// Brings an older store to our version, in one transaction. Linear in its rows.
+fn upgrade(
     connection: &mut Connection,
     path: &Path,
     sql: impl Fn(rusqlite::Error) -> StoreError + Copy,
@@ -294,8 +406,12 @@ fn seal_all(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sql)?;
     // Another process may have been first.
-    if look(&transaction, path, sql)? == Found::Unsealed {
-        transaction.execute_batch(SEAL).map_err(sql)?;
+    if let Found::Older(version) = look(&transaction, path, sql)? {
+        if version == 1 {
+            transaction.execute_batch(SEAL).map_err(sql)?;
+        }
+        transaction.execute_batch(MORE).map_err(sql)?;
+        transaction.execute_batch(MORE_ROWS).map_err(sql)?;
         transaction
             .pragma_update(None, "user_version", VERSION)
             .map_err(sql)?;

@@ -26,10 +26,19 @@ const USUAL_LEN: usize = 512;
 macro_rules! key_seal {
     () => {
         "row_seal('key', id, digest, prefix, project, hourly_limit, expires_at, state, \
-         require_origin, origins, ips, name, created_at, revoked_at)"
+         require_origin, origins, ips, name, created_at, revoked_at, revoked_reason, replaces)"
     };
 }
 pub(crate) use key_seal;
+
+/// The same in tables of version 2.
+macro_rules! key_seal_of_2 {
+    () => {
+        "row_seal('key', id, digest, prefix, project, hourly_limit, expires_at, state, \
+         require_origin, origins, ips, name, created_at, revoked_at)"
+    };
+}
+pub(crate) use key_seal_of_2;
 
 /// The same of a session.
 macro_rules! session_seal {

@@ -9,13 +9,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
+use serde_json::json;
 
+use crate::actor::Actor;
 use crate::error::{Result, StoreError};
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
 use crate::seal::key_seal;
-use crate::writer::{Writer, next_slot};
+use crate::writer::{By, Writer, is_conflict, next_slot};
 
 /// As `keys`, with a mark of the caller's in place of the revision. Without an
 /// index, so that rows are only ever put behind each other: that a key is there
@@ -37,16 +39,18 @@ CREATE TEMP TABLE staged (
     ips TEXT,
     name TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    revoked_reason TEXT,
+    replaces TEXT
 ) STRICT;
 ";
 
 /// Moves what is behind a number, up to the first that cannot be.
 const MOVE: &str = concat!(
     "INSERT OR FAIL INTO main.keys (slot, rev, id, digest, prefix, project, hourly_limit, expires_at,
-    state, require_origin, origins, ips, name, created_at, revoked_at, seal)
+    state, require_origin, origins, ips, name, created_at, revoked_at, revoked_reason, replaces, seal)
 SELECT ?1 + number - ?2 - 1, ?3, id, digest, prefix, project, hourly_limit, expires_at,
-    state, require_origin, origins, ips, name, created_at, revoked_at, ",
+    state, require_origin, origins, ips, name, created_at, revoked_at, revoked_reason, replaces, ",
     key_seal!(),
     "
 FROM temp.staged WHERE number > ?2 ORDER BY number"
@@ -88,18 +92,23 @@ impl<'s> Staging<'s> {
     /// Starts a change, as [`Store::write_within`](crate::Store::write_within)
     /// does, and moves all keys into it. One whose id or digest the store has,
     /// or a key moved before it, stays behind; its mark is handed to `refused`
-    /// with [`StoreError::KeyExists`] or [`StoreError::DigestExists`].
+    /// with [`StoreError::KeyExists`] or [`StoreError::DigestExists`]. The audit
+    /// log has one entry for all of them.
     ///
     /// # Errors
     ///
     /// [`StoreError::Locked`], or the store cannot be written.
     pub fn change(
         self,
+        actor: &Actor,
+        now: u64,
         patience: Duration,
         notice: impl FnOnce(),
         mut refused: impl FnMut(u32, StoreError),
     ) -> Result<Writer<'s>> {
-        let mut writer = Writer::begin(self.connection, self.path, patience, notice)?;
+        let by = By(actor, now);
+        let mut writer = Writer::begin(self.connection, self.path, by, patience, notice)?;
+        let first = writer.next_slot;
         let mut done = 0;
         while done < self.staged {
             let (moved, is_all) = writer.take_staged(done)?;
@@ -111,6 +120,9 @@ impl<'s> Staging<'s> {
             let (mark, why) = writer.why_not(done)?;
             refused(mark, why);
         }
+        writer.need_projects_from(first)?;
+        let details = json!({ "keys": writer.next_slot - first });
+        writer.note("keys.import", "", &details)?;
         Ok(writer)
     }
 }
@@ -125,9 +137,7 @@ impl Writer<'_> {
             .and_then(|mut statement| statement.execute([self.next_slot, behind, self.rev]));
         let is_all = match moved {
             Ok(_) => true,
-            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                false
-            }
+            Err(cause) if is_conflict(&cause) => false,
             Err(cause) => return Err(StoreError::of(self.path, cause)),
         };
         let next_slot = next_slot(&self.transaction, self.path)?;

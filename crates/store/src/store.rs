@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::{KeyId, KeyState, Name, ServerSecret};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::actor::Actor;
 use crate::error::{Result, StoreError};
 use crate::record::{StoredKey, StoredSession};
 use crate::rows::{
@@ -13,7 +14,7 @@ use crate::rows::{
 };
 use crate::schema::{BUSY, connect};
 use crate::staging::Staging;
-use crate::writer::{Writer, next_slot};
+use crate::writer::{By, Writer, next_slot};
 
 /// One connection to the store. Send it to another thread, but do not share
 /// it: each thread opens its own.
@@ -76,27 +77,32 @@ impl Store {
             .map_err(|cause| StoreError::of(&self.path, cause))
     }
 
-    /// Starts a change. Waits for another writer, up to five seconds.
+    /// Starts a change, which `actor` makes at `now`, in unix seconds: so says
+    /// the audit log. Waits for another writer, up to five seconds.
     ///
     /// # Errors
     ///
     /// [`StoreError::Locked`] after that wait.
-    pub fn write(&mut self) -> Result<Writer<'_>> {
-        self.write_within(BUSY, || {})
+    pub fn write(&mut self, actor: &Actor, now: u64) -> Result<Writer<'_>> {
+        self.write_within(actor, now, BUSY, || {})
     }
 
-    /// Starts a change. Waits for another writer as long as `patience` allows;
-    /// where that takes more than a second, `notice` is called once.
+    /// As [`write`](Self::write), but waits for another writer as long as
+    /// `patience` allows; where that takes more than a second, `notice` is
+    /// called once.
     ///
     /// # Errors
     ///
     /// [`StoreError::Locked`] after that wait.
     pub fn write_within(
         &mut self,
+        actor: &Actor,
+        now: u64,
         patience: Duration,
         notice: impl FnOnce(),
     ) -> Result<Writer<'_>> {
-        Writer::begin(&mut self.connection, &self.path, patience, notice)
+        let by = By(actor, now);
+        Writer::begin(&mut self.connection, &self.path, by, patience, notice)
     }
 
     /// Starts to gather many keys for one change, during which others may

@@ -13,7 +13,7 @@ use engine::{
     Request, SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
 use tokenkit_store::{
-    FollowError, Follower, SessionId, Store, StoreError, StoredKey, StoredSession,
+    Actor, FollowError, Follower, SessionId, Store, StoreError, StoredKey, StoredSession,
 };
 
 const NOW: u64 = 1_790_000_000;
@@ -66,7 +66,7 @@ fn filled() -> Filled {
     let mut store = Store::create(&path, &secret()).unwrap();
     let prefix = "tk_live".parse().unwrap();
     let (mut keys, mut tokens) = (Vec::new(), Vec::new());
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     for policy in policies() {
         let key = SecretKey::generate(&prefix).unwrap();
         let revoked = policy.state == KeyState::Revoked;
@@ -80,6 +80,9 @@ fn filled() -> Filled {
             prefix,
             created_at: NOW,
             revoked_at: revoked.then_some(NOW),
+            revoked_reason: None,
+            replaces: None,
+            revision: 0,
         };
         writer.add_key(&stored).unwrap();
         keys.push(key);
@@ -303,7 +306,7 @@ fn a_damaged_log_brings_whole_commits_or_none() {
     let prefix = "tk_live".parse().unwrap();
     let mut ids = Vec::new();
     for _ in 0..20 {
-        let mut writer = store.write().unwrap();
+        let mut writer = store.write(&Actor::system(), NOW).unwrap();
         for _ in 0..2 {
             let key = SecretKey::generate(&prefix).unwrap();
             let stored = StoredKey {
@@ -316,6 +319,9 @@ fn a_damaged_log_brings_whole_commits_or_none() {
                 prefix,
                 created_at: NOW,
                 revoked_at: None,
+                revoked_reason: None,
+                replaces: None,
+                revision: 0,
             };
             writer.add_key(&stored).unwrap();
             ids.push(key.id());

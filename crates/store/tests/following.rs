@@ -10,7 +10,7 @@ use engine::{
     CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
     SecretKey, ServerSecret,
 };
-use tokenkit_store::{FollowEvent, Follower, Following, Store, StoredKey};
+use tokenkit_store::{Actor, FollowEvent, Follower, Following, Store, StoredKey};
 
 /// Far more than anything here takes, on however busy a machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl Place {
         let keys: Vec<_> = (0..number)
             .map(|_| SecretKey::generate(&prefix).unwrap())
             .collect();
-        let mut writer = self.store.write().unwrap();
+        let mut writer = self.store.write(&Actor::system(), 1_790_000_000).unwrap();
         for key in &keys {
             writer
                 .add_key(&StoredKey {
@@ -74,6 +74,9 @@ impl Place {
                     prefix,
                     created_at: 1_790_000_000,
                     revoked_at: None,
+                    revoked_reason: None,
+                    replaces: None,
+                    revision: 0,
                 })
                 .unwrap();
         }
@@ -82,9 +85,9 @@ impl Place {
     }
 
     fn revoke(&mut self, key: &SecretKey) {
-        let mut writer = self.store.write().unwrap();
+        let mut writer = self.store.write(&Actor::system(), 1_790_000_000).unwrap();
         writer
-            .change_key(key.id(), 1_790_000_001, |key| {
+            .change_key(key.id(), None, |key| {
                 key.record.policy.state = KeyState::Revoked;
             })
             .unwrap();

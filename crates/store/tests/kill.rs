@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, KeyId, KeyPolicy, KeyRecord, KeyState, Prefix, SecretKey, ServerSecret};
-use tokenkit_store::{Follower, Following, KeyFilter, Store, StoredKey};
+use tokenkit_store::{Actor, Follower, Following, KeyFilter, Store, StoredKey};
 
 /// The variable that makes this program a writer: its value is the store.
 const WRITER: &str = "TOKENKIT_TEST_WRITER";
@@ -181,7 +181,7 @@ fn write_for_ever(path: &Path) -> ! {
             .map(|_| SecretKey::generate(&prefix).unwrap())
             .collect();
         let commit = keys[0].id().to_string();
-        let mut writer = store.write().unwrap();
+        let mut writer = store.write(&Actor::system(), 1_790_000_000).unwrap();
         for key in &keys {
             writer
                 .add_key(&StoredKey {
@@ -194,6 +194,9 @@ fn write_for_ever(path: &Path) -> ! {
                     prefix,
                     created_at: 1_790_000_000,
                     revoked_at: None,
+                    revoked_reason: None,
+                    replaces: None,
+                    revision: 0,
                 })
                 .unwrap();
         }
@@ -201,9 +204,9 @@ fn write_for_ever(path: &Path) -> ! {
         for key in &keys {
             say("made", key.id());
         }
-        let mut writer = store.write().unwrap();
+        let mut writer = store.write(&Actor::system(), 1_790_000_000).unwrap();
         writer
-            .change_key(keys[1].id(), 1_790_000_001, |key| {
+            .change_key(keys[1].id(), None, |key| {
                 key.record.policy.state = KeyState::Revoked;
             })
             .unwrap();

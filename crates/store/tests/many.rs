@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use engine::{KeyDigest, KeyPolicy, KeyRecord, ServerSecret};
-use tokenkit_store::{BATCH, Follower, Store, StoreError, StoredKey};
+use tokenkit_store::{Actor, BATCH, Follower, Store, StoreError, StoredKey};
 
 const MANY: u64 = if cfg!(debug_assertions) {
     20_000
@@ -24,7 +24,7 @@ fn many_keys_are_filled_and_loaded() {
     let policy = KeyPolicy::new("p1".parse().unwrap());
 
     let started = Instant::now();
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), 1_790_000_000).unwrap();
     for i in 0..MANY {
         let digest = secret.digest_key(&i.to_le_bytes());
         // Scattered, as minted ids are.
@@ -39,6 +39,9 @@ fn many_keys_are_filled_and_loaded() {
             prefix: "tk_live".parse().unwrap(),
             created_at: i,
             revoked_at: None,
+            revoked_reason: None,
+            replaces: None,
+            revision: 0,
         };
         writer.add_key(&key).unwrap();
     }

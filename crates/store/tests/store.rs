@@ -7,7 +7,7 @@ use engine::{
     ServerSecret, SessionRecord, SessionToken,
 };
 use tokenkit_store::{
-    Changes, Follower, KeyFilter, SessionChange, SessionId, Store, StoreError, StoredKey,
+    Actor, Changes, Follower, KeyFilter, SessionChange, SessionId, Store, StoreError, StoredKey,
     StoredSession,
 };
 
@@ -51,6 +51,9 @@ impl Place {
             prefix,
             created_at: NOW,
             revoked_at: None,
+            revoked_reason: None,
+            replaces: None,
+            revision: 0,
         }
     }
 
@@ -71,7 +74,7 @@ impl Place {
 }
 
 fn add(store: &mut Store, key: &StoredKey) {
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     writer.add_key(key).unwrap();
     writer.commit().unwrap();
 }
@@ -139,9 +142,9 @@ fn a_follower_gets_everything_once_then_each_change_once() {
     assert_eq!(ids(&poll(&mut follower)), []);
 
     add(&mut store, &second);
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW + 5).unwrap();
     let changed = writer
-        .change_key(first.record.id, NOW + 5, |key| {
+        .change_key(first.record.id, None, |key| {
             key.record.policy.state = KeyState::Revoked;
         })
         .unwrap();
@@ -164,7 +167,7 @@ fn sessions_come_and_end() {
     let mut store = place.create();
     let mut follower = place.follower();
     let (one, two) = (place.session(), place.session());
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     writer.add_session(&one).unwrap();
     writer.add_session(&two).unwrap();
     assert!(matches!(
@@ -181,13 +184,13 @@ fn sessions_come_and_end() {
             .all(|(_, change)| matches!(change, SessionChange::Put(_)))
     );
 
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     writer.end_session(&one.id).unwrap();
     writer.commit().unwrap();
     let changes = poll(&mut follower);
     assert!(matches!(changes.sessions[..], [(token, SessionChange::End)] if token == one.token));
 
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     writer.end_session_of(&two.token).unwrap();
     let unknown = place.session();
     assert!(matches!(
@@ -247,7 +250,7 @@ fn a_change_is_whole_or_never_was() {
     let place = place();
     let mut store = place.create();
     let (one, two) = (place.key(), place.key());
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     assert!(writer.is_first());
     writer.add_key(&one).unwrap();
     drop(writer);
@@ -256,7 +259,7 @@ fn a_change_is_whole_or_never_was() {
         Err(StoreError::NoKey(_))
     ));
 
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     assert!(writer.is_first(), "what was dropped never was");
     writer.add_key(&one).unwrap();
     assert!(matches!(writer.add_key(&one), Err(StoreError::KeyExists(id)) if id == one.record.id));
@@ -267,7 +270,7 @@ fn a_change_is_whole_or_never_was() {
     );
     writer.add_key(&two).unwrap();
     writer.commit().unwrap();
-    assert!(!store.write().unwrap().is_first());
+    assert!(!store.write(&Actor::system(), NOW).unwrap().is_first());
     assert_eq!(
         ids(&poll(&mut place.follower())),
         [one.record.id, two.record.id]
@@ -281,9 +284,9 @@ fn revoked_is_for_ever_and_a_change_touches_no_identity() {
     let (key, other) = (place.key(), place.key());
     add(&mut store, &key);
     let id = key.record.id;
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     let changed = writer
-        .change_key(id, NOW, |key| {
+        .change_key(id, None, |key| {
             let state = key.record.policy.state;
             *key = other.clone();
             key.record.policy.state = state;
@@ -295,16 +298,21 @@ fn revoked_is_for_ever_and_a_change_touches_no_identity() {
         (id, key.record.digest)
     );
     let revoke = |key: &mut StoredKey| key.record.policy.state = KeyState::Revoked;
-    writer.change_key(id, NOW + 1, revoke).unwrap();
-    writer.change_key(id, NOW + 9, revoke).unwrap();
+    writer.commit().unwrap();
+    for now in [NOW + 1, NOW + 9] {
+        let mut writer = store.write(&Actor::system(), now).unwrap();
+        writer.change_key(id, None, revoke).unwrap();
+        writer.commit().unwrap();
+    }
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     for state in [KeyState::Active, KeyState::Disabled] {
         let error = writer
-            .change_key(id, NOW, |key| key.record.policy.state = state)
+            .change_key(id, None, |key| key.record.policy.state = state)
             .unwrap_err();
         assert!(matches!(error, StoreError::Revoked(found) if found == id));
     }
     assert!(matches!(
-        writer.change_key(other.record.id, NOW, |_| ()),
+        writer.change_key(other.record.id, None, |_| ()),
         Err(StoreError::NoKey(found)) if found == other.record.id
     ));
     writer.commit().unwrap();
@@ -328,7 +336,7 @@ fn keys_are_filtered_and_keep_their_order() {
             key
         })
         .collect();
-    let mut writer = store.write().unwrap();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
     keys.iter().for_each(|key| writer.add_key(key).unwrap());
     writer.commit().unwrap();
     let listed = |project: Option<&str>, state| {
@@ -392,7 +400,7 @@ fn every_wrong_file_has_its_own_error() {
         refused(&place.path, secret),
         StoreError::Newer {
             found: 9,
-            known: 2,
+            known: 3,
             ..
         }
     ));
@@ -491,15 +499,19 @@ fn a_second_writer_waits_then_says_so() {
     let place = place();
     let mut store = place.create();
     let mut other = place.create();
-    let writer = store.write().unwrap();
+    let writer = store.write(&Actor::system(), NOW).unwrap();
     assert!(matches!(
-        other.write().map(|_| ()),
+        other.write(&Actor::system(), NOW).map(|_| ()),
         Err(StoreError::Locked(_))
     ));
     // Readers are not held up.
     assert_eq!(ids(&poll(&mut place.follower())), []);
     drop(writer);
-    other.write().unwrap().commit().unwrap();
+    other
+        .write(&Actor::system(), NOW)
+        .unwrap()
+        .commit()
+        .unwrap();
 }
 
 #[test]
@@ -509,13 +521,15 @@ fn a_writer_is_waited_for_as_long_as_is_said() {
     let place = place();
     let mut store = place.create();
     let mut other = place.create();
-    let writer = store.write().unwrap();
+    let writer = store.write(&Actor::system(), NOW).unwrap();
     let (noticed, notice) = mpsc::channel();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || {
             let patience = Duration::from_secs(60);
             other
-                .write_within(patience, || noticed.send(()).unwrap())
+                .write_within(&Actor::system(), NOW, patience, || {
+                    noticed.send(()).unwrap();
+                })
                 .map(|_| ())
         });
         // It waits, says so, and comes to its turn.
@@ -526,7 +540,11 @@ fn a_writer_is_waited_for_as_long_as_is_said() {
     assert_eq!(notice.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     let mut other = place.create();
     let never = || panic!("nobody is waited for");
-    drop(other.write_within(Duration::from_secs(60), never).unwrap());
+    drop(
+        other
+            .write_within(&Actor::system(), NOW, Duration::from_secs(60), never)
+            .unwrap(),
+    );
 }
 
 #[test]
@@ -556,7 +574,13 @@ fn others_write_while_keys_are_staged() {
     let mut refused = Vec::new();
     let patience = std::time::Duration::from_secs(60);
     let writer = staging
-        .change(patience, || {}, |mark, why| refused.push((mark, why)))
+        .change(
+            &Actor::system(),
+            NOW,
+            patience,
+            || {},
+            |mark, why| refused.push((mark, why)),
+        )
         .unwrap();
     let [(20, a), (40, b), (50, c), (60, d)] = &refused[..] else {
         panic!("{refused:?}");
@@ -580,7 +604,10 @@ fn others_write_while_keys_are_staged() {
     let last = place.key();
     store.stage().unwrap().add(1, &last).unwrap();
     store.stage().unwrap().add(1, &last).unwrap();
-    let writer = store.stage().unwrap().change(patience, || {}, |_, _| {});
+    let writer = store
+        .stage()
+        .unwrap()
+        .change(&Actor::system(), NOW, patience, || {}, |_, _| {});
     assert_eq!(writer.unwrap().keys(), 4);
     add(&mut store, &last);
     assert_eq!(store.keys().unwrap(), 5, "slots stay dense");
@@ -596,7 +623,7 @@ fn many_that_start_at_once_make_one_store() {
         let open = || {
             start.wait();
             let mut store = place.create();
-            let mut writer = store.write().unwrap();
+            let mut writer = store.write(&Actor::system(), NOW).unwrap();
             let first = writer.is_first();
             writer.add_key(&place.key()).unwrap();
             writer.commit().unwrap();
@@ -634,52 +661,14 @@ fn no_error_and_no_debug_shows_a_digest() {
     key.record.digest = engine::KeyDigest::from_bytes(*b"0123456789abcdef0123456789ABCDEF");
     let mut store = place.create();
     add(&mut store, &key);
-    let error = store.write().unwrap().add_key(&key).unwrap_err();
+    let error = store
+        .write(&Actor::system(), NOW)
+        .unwrap()
+        .add_key(&key)
+        .unwrap_err();
     let shown = format!("{error} {error:?} {key:?} {store:?}");
     assert!(
         !shown.contains("0123456789abcdef") && !shown.contains("48, 49, 50"),
         "{shown}"
     );
-}
-
-#[test]
-fn a_store_of_before_the_seals_is_sealed_once() {
-    let place = place();
-    let mut store = place.create();
-    let key = place.key();
-    add(&mut store, &key);
-    let mut writer = store.write().unwrap();
-    writer.add_session(&place.session()).unwrap();
-    writer.commit().unwrap();
-    drop(store);
-    let raw = rusqlite::Connection::open(&place.path).unwrap();
-    raw.execute_batch(
-        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE sessions DROP COLUMN seal; \
-         PRAGMA user_version = 1",
-    )
-    .unwrap();
-    // Not by who has another secret.
-    let other = ServerSecret::from_bytes([8; 32]);
-    assert!(matches!(
-        refused(&place.path, &other),
-        StoreError::OtherSecret(_)
-    ));
-    // Of several at once one does it.
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| poll(&mut place.follower())))
-            .collect();
-        for thread in threads {
-            let found = thread.join().unwrap();
-            assert_eq!(ids(&found), [key.record.id]);
-            assert_eq!(found.sessions.len(), 1);
-        }
-    });
-    raw.execute_batch("UPDATE keys SET hourly_limit = 5")
-        .unwrap();
-    let error = place
-        .follower()
-        .poll(|_| Ok::<_, StoreError>(()))
-        .unwrap_err();
-    assert!(error.to_string().contains("seal"), "{error}");
 }

@@ -222,7 +222,8 @@ Columns of a CSV file, or members of each JSON line:
 and, all of them optional:
   name, state (active, disabled, revoked), hourly_limit (empty: unlimited),
   expires_at (unix seconds, RFC 3339, or 30d), require_origin (true, false),
-  origins, ips (lists: in CSV separated by spaces or ;), created_at, revoked_at
+  origins, ips (lists: in CSV separated by spaces or ;), created_at, revoked_at,
+  revoked_reason, replaces (the id of the key in whose place it was made)
 All rows are taken, or none if one is bad.")]
 pub(crate) struct KeyImport {
     /// The file; - is standard input

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use engine::{Clock, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret};
 use store::{
-    Label, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
+    Actor, Label, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
     read_secret_file,
 };
 
@@ -78,7 +78,14 @@ pub(crate) fn first_key(
     policy.hourly_limit = Some(Limit::try_from(FIRST_LIMIT).map_err(OperatorError::new)?);
     let prefix = default_prefix(settings)?;
     let (key, stored) = mint(secret, &prefix, policy, Label::default())?;
-    let mut writer = change(settings, store).map_err(OperatorError::new)?;
+    let mut writer = store
+        .write_within(
+            &Actor::system(),
+            now(),
+            settings.store.lock_timeout,
+            say_that_we_wait,
+        )
+        .map_err(OperatorError::new)?;
     // Another process may have been first in between.
     if !writer.is_first() {
         return Ok(None);
@@ -88,7 +95,8 @@ pub(crate) fn first_key(
     Ok(Some(key))
 }
 
-/// Starts a change of the store, which may have to wait for another's.
+/// Starts a change of the store at the command line, which may have to wait for
+/// another's.
 ///
 /// # Errors
 ///
@@ -97,7 +105,31 @@ pub(crate) fn change<'s>(
     settings: &Settings,
     store: &'s mut Store,
 ) -> Result<Writer<'s>, StoreError> {
-    store.write_within(settings.store.lock_timeout, say_that_we_wait)
+    store.write_within(
+        &user(),
+        now(),
+        settings.store.lock_timeout,
+        say_that_we_wait,
+    )
+}
+
+/// Who runs the command, for the audit log: by name where the environment says
+/// it, else by number.
+pub(crate) fn user() -> Actor {
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    Actor::cli(&named.unwrap_or_else(number_of_user))
+}
+
+#[cfg(unix)]
+fn number_of_user() -> String {
+    rustix::process::getuid().as_raw().to_string()
+}
+
+#[cfg(not(unix))]
+fn number_of_user() -> String {
+    String::from("?")
 }
 
 /// Says on standard error why nothing seems to happen.
@@ -147,6 +179,9 @@ pub(crate) fn mint(
         prefix: *prefix,
         created_at: now(),
         revoked_at: None,
+        revoked_reason: None,
+        replaces: None,
+        revision: 0,
     };
     Ok((key, stored))
 }

@@ -316,7 +316,7 @@ fn a_store_that_another_program_has_locked() {
     let (id, _) = place.key();
     let secret = store::read_secret_file(&place.path("tokenkit-data/tokenkit.secret")).unwrap();
     let mut store = store::Store::open(&place.path("tokenkit-data/tokenkit.db"), &secret).unwrap();
-    let writer = store.write().unwrap();
+    let writer = store.write(&store::Actor::system(), 1_790_000_000).unwrap();
     let patience = ["--set", "store.lock_timeout_s=2"];
     let ran = place.run(&[&["key", "revoke", &id], &patience[..]].concat());
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));

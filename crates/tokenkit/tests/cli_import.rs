@@ -50,6 +50,8 @@ fn csv_and_json_lines_bring_the_same_keys() {
                 "state": "disabled", "hourly_limit": 7, "expires_at": 4_102_444_800_u64, "require_origin": true,
                 "origins": ["https://a.example", "null"], "ips": ["10.0.0.0/8", "::1/128"], "created_at": null,
                 "revoked_at": null,
+                "revoked_reason": null,
+                "replaces": null,
             }),
             "{format}"
         );

@@ -48,6 +48,7 @@ fn a_key_is_made_and_shown_with_all_that_was_asked_for() {
             "id": id, "prefix": "tk_test", "project": "p1", "name": "Zürich", "state": "active", "hourly_limit": 100,
             "expires_at": 4_102_444_800_u64, "require_origin": true, "origins": ["https://*.example.com", "null"],
             "ips": ["10.0.0.0/8"], "created_at": null, "revoked_at": null,
+            "revoked_reason": null, "replaces": null,
         })
     );
 }

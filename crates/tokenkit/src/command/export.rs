@@ -78,6 +78,8 @@ fn cell(view: &KeyView, column: Column) -> String {
         Column::Ips => view.ips.join(" "),
         Column::CreatedAt => view.created_at.to_string(),
         Column::RevokedAt => number(view.revoked_at),
+        Column::RevokedReason => view.revoked_reason.clone().unwrap_or_default(),
+        Column::Replaces => view.replaces.clone().unwrap_or_default(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::rows::{Cells, Column, Reader};
 use crate::cli::{Format, KeyImport};
 use crate::error::{Failure, OperatorError, without_secrets};
-use crate::keystore::{check_number, now, open_or_create, say_that_we_wait};
+use crate::keystore::{check_number, now, open_or_create, say_that_we_wait, user};
 use crate::settings::{Settings, nearest};
 
 /// The longest line of JSON, in bytes: far more than any key takes.
@@ -64,6 +64,8 @@ pub(super) fn run(
     drop(progress);
     let mut told = Ok(());
     let writer = staging.change(
+        &user(),
+        now(),
         settings.store.lock_timeout,
         say_that_we_wait,
         |line, why| {

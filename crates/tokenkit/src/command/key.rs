@@ -169,11 +169,10 @@ fn set_state(
 ) -> Result<(), Failure> {
     let ids = read_ids(&wanted.ids)?;
     let (mut store, _) = open(settings)?;
-    let now = now();
     let mut writer = change(settings, &mut store)?;
     let mut changed = Vec::with_capacity(ids.len());
     for id in ids {
-        changed.push(writer.change_key(id, now, |key| key.record.policy.state = state)?);
+        changed.push(writer.change_key(id, None, |key| key.record.policy.state = state)?);
     }
     writer.commit()?;
     for key in changed {
@@ -240,7 +239,7 @@ fn set(settings: &Settings, wanted: &KeySet, out: &mut dyn Write) -> Result<(), 
         .transpose()?;
     let (mut store, _) = open(settings)?;
     let mut writer = change(settings, &mut store)?;
-    let changed = writer.change_key(id, now, |key| {
+    let changed = writer.change_key(id, None, |key| {
         let policy = &mut key.record.policy;
         policy.hourly_limit = limit.unwrap_or(policy.hourly_limit);
         policy.expires_at = expires.unwrap_or(policy.expires_at);

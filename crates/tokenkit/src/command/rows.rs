@@ -43,6 +43,8 @@ columns! {
     Ips = "ips",
     CreatedAt = "created_at",
     RevokedAt = "revoked_at",
+    RevokedReason = "revoked_reason",
+    Replaces = "replaces",
 }
 
 impl Column {
@@ -143,12 +145,19 @@ impl Reader<'_> {
             }
             _ => None,
         };
+        let revoked_reason = cells.parsed(Column::RevokedReason, str::parse)?;
+        if revoked_at.is_none() && revoked_reason.is_some() {
+            return Err("revoked_reason: only a key whose state is revoked has one".into());
+        }
         Ok(StoredKey {
             record: KeyRecord { id, digest, policy },
             label: cells.parsed(Column::Name, str::parse)?.unwrap_or_default(),
             prefix,
             created_at: cells.parsed(Column::CreatedAt, time)?.unwrap_or(self.now),
             revoked_at,
+            revoked_reason,
+            replaces: cells.parsed(Column::Replaces, str::parse::<engine::KeyId>)?,
+            revision: 0,
         })
     }
 

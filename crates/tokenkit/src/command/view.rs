@@ -26,6 +26,9 @@ pub(crate) struct KeyView {
     pub(crate) ips: Vec<String>,
     pub(crate) created_at: u64,
     pub(crate) revoked_at: Option<u64>,
+    pub(crate) revoked_reason: Option<String>,
+    /// The id of the key in whose place it was made.
+    pub(crate) replaces: Option<String>,
     /// The whole key; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
@@ -51,6 +54,8 @@ impl KeyView {
             ips: policy.ips.iter().map(ToString::to_string).collect(),
             created_at: key.created_at,
             revoked_at: key.revoked_at,
+            revoked_reason: key.revoked_reason.as_ref().map(ToString::to_string),
+            replaces: key.replaces.map(|id| id.to_string()),
             key: None,
             digest: None,
         }
@@ -84,7 +89,9 @@ impl KeyView {
         line(
             "revoked",
             &self.revoked_at.map(show_when).unwrap_or_default(),
-        )
+        )?;
+        line("reason", self.revoked_reason.as_deref().unwrap_or_default())?;
+        line("replaces", self.replaces.as_deref().unwrap_or_default())
     }
 
     /// The row of a table; its heads are [`KEY_HEADS`].

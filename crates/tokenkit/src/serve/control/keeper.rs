@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::ServerSecret;
-use store::{Store, StoreError, Writer};
+use store::{Actor, Store, StoreError, Writer};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -67,7 +67,7 @@ impl Keeper {
         .await
     }
 
-    /// Changes the store, all of it or nothing.
+    /// Changes the store, all of it or nothing, as somebody and at a unix second.
     ///
     /// # Errors
     ///
@@ -75,10 +75,12 @@ impl Keeper {
     /// be written.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
+        actor: Actor,
+        now: u64,
         change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let shared = Arc::clone(&self.shared);
-        on_a_thread(move || shared.write(change)).await
+        on_a_thread(move || shared.write(&actor, now, change)).await
     }
 
     /// As [`read`](Self::read), on a thread that may wait already.
@@ -111,10 +113,12 @@ impl Shared {
 
     fn write<T>(
         &self,
+        actor: &Actor,
+        now: u64,
         change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let mut store = lock(&self.writer);
-        let mut writer = store.write_within(self.wait, || {})?;
+        let mut writer = store.write_within(actor, now, self.wait, || {})?;
         let changed = change(&mut writer)?;
         writer.commit()?;
         Ok(changed)

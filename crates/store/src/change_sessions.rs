@@ -1,0 +1,131 @@
+//! Changes of sessions.
+
+use engine::{Name, TokenDigest};
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
+
+use crate::error::{Result, StoreError};
+use crate::record::{SessionId, StoredSession};
+use crate::rows::number_column;
+use crate::writer::{Writer, is_conflict};
+
+/// Ends sessions. Whatever else their rows say: what has ended stays so.
+macro_rules! end_sessions {
+    () => {
+        "UPDATE sessions SET ended = 1, rev = ?1, \
+         seal = row_seal('session', digest, id, project, user, expires_at, created_at, 1)"
+    };
+}
+
+impl Writer<'_> {
+    /// Adds a session, and its project where that is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::SessionExists`].
+    pub fn add_session(&mut self, stored: &StoredSession) -> Result<()> {
+        let session = &stored.session;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO sessions \
+                 (digest, id, project, user, expires_at, created_at, ended, rev, seal) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+                 row_seal('session', ?1, ?2, ?3, ?4, ?5, ?6, ?7))",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    stored.token.as_bytes(),
+                    stored.id.as_str(),
+                    session.project.as_str(),
+                    session.user.as_str(),
+                    session.expires_at.map(number_column),
+                    number_column(stored.created_at),
+                    stored.ended,
+                    self.rev,
+                ])
+            })
+            .map_err(|cause| match is_conflict(&cause) {
+                true => StoreError::SessionExists(stored.id.clone()),
+                false => self.sql(cause),
+            })?;
+        self.need_project(session.project)?;
+        let details = json!({
+            "project": session.project.as_str(),
+            "user": session.user.as_str(),
+            "expires_at": session.expires_at,
+        });
+        self.note("session.create", stored.id.as_str(), &details)
+    }
+
+    /// Ends the session of an id. One that was ended before stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSession`].
+    pub fn end_session(&mut self, id: &SessionId) -> Result<()> {
+        let update = concat!(end_sessions!(), " WHERE id = ?2 RETURNING id");
+        self.end(update, &id.as_str())
+    }
+
+    /// Ends the session of a token. One that was ended before stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSession`].
+    pub fn end_session_of(&mut self, token: &TokenDigest) -> Result<()> {
+        let update = concat!(end_sessions!(), " WHERE digest = ?2 RETURNING id");
+        self.end(update, token.as_bytes())
+    }
+
+    /// Ends all sessions of a user; how many were not ended before.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn end_sessions_of(&mut self, project: &Name, user: &Name) -> Result<u64> {
+        let update = concat!(
+            end_sessions!(),
+            " WHERE user = ?2 AND +project = ?3 AND ended = 0"
+        );
+        let ended = self
+            .transaction
+            .execute(update, params![self.rev, user.as_str(), project.as_str()])
+            .map_err(|cause| self.sql(cause))?;
+        if ended > 0 {
+            let details = json!({ "project": project.as_str(), "ended": ended });
+            self.note("sessions.end", user.as_str(), &details)?;
+        }
+        Ok(ended as u64)
+    }
+
+    fn end(&mut self, update: &str, which: &dyn rusqlite::ToSql) -> Result<()> {
+        let id: Option<String> = self
+            .transaction
+            .query_row(update, params![self.rev, which], |row| row.get(0))
+            .optional()
+            .map_err(|cause| self.sql(cause))?;
+        let id = id.ok_or(StoreError::NoSession)?;
+        self.note("session.end", &id, &json!({}))
+    }
+
+    /// Forgets the sessions that expired before a unix second; how many. Who
+    /// follows is not told: an expired session is refused with or without it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn forget_sessions(&mut self, expired_before: u64) -> Result<usize> {
+        let forgotten = self
+            .transaction
+            .execute(
+                "DELETE FROM sessions WHERE expires_at < ?1",
+                [number_column(expired_before)],
+            )
+            .map_err(|cause| self.sql(cause))?;
+        if forgotten > 0 {
+            let details = json!({ "forgotten": forgotten, "expired_before": expired_before });
+            self.note("sessions.forget", "", &details)?;
+        }
+        Ok(forgotten)
+    }
+}
