@@ -55,6 +55,7 @@ pub struct RequestFacts<'a> {
 pub struct Verdict {
     decision: Decision,
     unix_s: u64,
+    cost: u64,
     /// The origin to echo.
     origin: Option<HeaderValue>,
 }
@@ -63,6 +64,12 @@ impl Verdict {
     /// What was decided.
     pub fn decision(&self) -> &Decision {
         &self.decision
+    }
+
+    /// The units that the request costs: charged if it was admitted.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.cost
     }
 
     /// When, in unix seconds.
@@ -172,6 +179,7 @@ impl Gate {
         Verdict {
             decision,
             unix_s,
+            cost: needs.cost.into(),
             origin: origin.filter(|_| decision.allow_origin()).cloned(),
         }
     }

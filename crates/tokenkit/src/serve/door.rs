@@ -17,6 +17,7 @@ use super::body::AnswerBody;
 use super::live::Live;
 use super::metrics::Counters;
 use super::proxy::{ForwardError, Peer, Proxy, Sent};
+use super::spans::{Place, Spans};
 use super::watch::{InFlight, Watch};
 
 /// What one thread answers requests with. Shared by its connections, and with
@@ -26,6 +27,8 @@ pub(super) struct Door {
     /// The service behind, if there is one.
     pub(super) proxy: Option<Proxy>,
     pub(super) counters: Arc<Counters>,
+    /// Where spans go, if they do.
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 /// What a request's first look comes to.
@@ -47,9 +50,12 @@ impl Door {
     ) -> Answering {
         let in_flight = watch.begin(request.version() == Version::HTTP_2);
         let live = self.live.load();
-        let mut log = live.access_log.then(|| Entry::new(&request, peer.ip()));
+        let trusted = live.trusts(peer.ip());
+        let place = self.spans.as_ref();
+        let place = place.map(|spans| spans.place(request.headers(), trusted));
+        let mut log = Entry::begin(&request, peer.ip(), live.access_log, place);
         let method = request.method().clone();
-        let (sent, verdict) = match self.decide(&live, request, peer, &mut log) {
+        let (sent, verdict) = match self.decide(&live, request, peer, place, &mut log) {
             Step::Answer(answer) => return Answering::now(self.finished(answer, log, in_flight)),
             Step::Forward(sent, verdict) => (sent, verdict),
         };
@@ -69,6 +75,7 @@ impl Door {
         live: &Live,
         request: Request<Incoming>,
         peer: &Peer,
+        place: Option<Place>,
         log: &mut Option<Entry>,
     ) -> Step {
         let gate = &live.gate;
@@ -101,6 +108,9 @@ impl Door {
         let sent = proxy.send(request, peer, trusted, |headers| {
             gate.cleanse(headers);
             gate.identify(&verdict, headers);
+            if let Some(place) = place {
+                place.tell(headers);
+            }
         });
         Step::Forward(sent, verdict)
     }
@@ -152,7 +162,7 @@ impl Door {
         let verdict = self.counters.deciding(|| live.gate.decide(&facts));
         self.counters.decided(verdict.decision().reason());
         if let Some(entry) = log {
-            entry.decided(client.ip(), verdict.decision());
+            entry.decided(client.ip(), &live.gate, &verdict);
         }
         verdict
     }
@@ -167,7 +177,7 @@ impl Door {
     ) -> Response<AnswerBody> {
         self.counters.answered(answer.status());
         if let Some(entry) = log {
-            entry.write(answer.status());
+            entry.finish(answer.status(), self.spans.as_deref());
         }
         answer.map(|body| body.holding(in_flight))
     }

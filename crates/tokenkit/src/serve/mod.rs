@@ -31,6 +31,7 @@ mod proxy;
 mod reload;
 mod signals;
 mod socket;
+mod spans;
 mod watch;
 mod workers;
 
@@ -110,7 +111,13 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
 
     let live = Arc::new(ArcSwap::from_pointee(live));
     let (stop, stopped) = flag::channel(false);
-    let workers = Workers::start(&listener, &settings.server, &live, &stopped)?;
+    let (spans, exporting) = {
+        let _entered = runtime.enter();
+        spans::start(&settings.otel, status.totals()).unzip()
+    };
+    let workers = Workers::start(&listener, &settings.server, &live, &stopped, spans.as_ref())?;
+    // The threads alone have it now: with the last of them the spans end.
+    drop(spans);
     let following = Arc::new(follow::start(
         follower,
         Arc::clone(&engine),
@@ -160,6 +167,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
             () = signals.ended() => tracing::warn!("told again to stop: cutting off what is left"),
         }
     });
+    if let Some(exporting) = exporting {
+        runtime.block_on(exporting.finish());
+    }
     // What the admin address has under way may hold the other end of it; that
     // ends with the process.
     drop(following);

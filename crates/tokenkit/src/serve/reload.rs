@@ -100,6 +100,9 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         failures.max_addresses as "failures.max_addresses",
         cors.origins as "cors.origins",
         log.format as "log.format",
+        otel.endpoint as "otel.endpoint",
+        otel.service_name as "otel.service_name",
+        otel.sample_ratio as "otel.sample_ratio",
     };
     differ
         .into_iter()

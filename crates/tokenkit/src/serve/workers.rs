@@ -17,6 +17,7 @@ use super::live::Live;
 use super::metrics::Counters;
 use super::open_files;
 use super::proxy::Proxy;
+use super::spans::Spans;
 use crate::error::OperatorError;
 use crate::settings::Server;
 
@@ -38,6 +39,7 @@ impl Workers {
         server: &Server,
         live: &Arc<ArcSwap<Live>>,
         stop: &signal::Receiver<bool>,
+        spans: Option<&Arc<Spans>>,
     ) -> Result<Self, OperatorError> {
         let count = match server.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -60,6 +62,7 @@ impl Workers {
                 live: Arc::clone(live),
                 counters: Arc::clone(&counters),
                 stop: stop.clone(),
+                spans: spans.cloned(),
             };
             // Made here, so that a failure is one of the start.
             let runtime = runtime::Builder::new_current_thread()
@@ -100,6 +103,7 @@ struct Worker {
     live: Arc<ArcSwap<Live>>,
     counters: Arc<Counters>,
     stop: signal::Receiver<bool>,
+    spans: Option<Arc<Spans>>,
 }
 
 impl Worker {
@@ -119,6 +123,7 @@ impl Worker {
             live: Arc::clone(&self.live),
             proxy: upstream.map(|to| Proxy::new(to.authority().clone(), &self.server)),
             counters: self.counters,
+            spans: self.spans,
         });
         // The signal to all threads is heard here once and passed on by one of
         // this thread's own, whose lock no other thread ever holds.

@@ -226,7 +226,27 @@ impl<T: FromStr<Err: Display> + Display> Codec for Parsed<T> {
     }
 }
 
-/// The same, where an empty text is none.
+/// A decimal number that a type's own parser checks.
+pub(super) struct Decimal<T>(pub(super) Parsed<T>);
+
+impl<T: FromStr<Err: Display> + Display> Codec for Decimal<T> {
+    type Checked = T;
+
+    fn read(&self, value: &Value) -> Result<T, Bad> {
+        let written = match &value.kind {
+            Kind::Other(written) | Kind::Text(written) => written.clone(),
+            Kind::Integer(number) => number.to_string(),
+            _ => String::new(),
+        };
+        written.parse().map_err(|error| Bad::new(value, error))
+    }
+
+    fn show(&self, checked: &T) -> Value {
+        Kind::Other(checked.to_string()).into()
+    }
+}
+
+/// What another codec reads, where an empty text is none.
 pub(super) struct Optional<C>(pub(super) C);
 
 impl<C: Codec> Codec for Optional<C> {

@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 mod nearest;
+mod otel;
 mod routes;
 mod sources;
 mod table;
@@ -21,6 +22,7 @@ use crate::error::OperatorError;
 
 pub(crate) use describe::describe;
 pub(crate) use nearest::nearest;
+pub(crate) use otel::{Collector, Ratio};
 pub(crate) use sources::{Given, Sources, environment};
 pub(crate) use values::{
     ForwardedHeader, HostName, LedgerPlace, LogFormat, LogLevel, Route, Upstream,
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) routes: Vec<Route>,
     /// `[log]`: what is logged and how.
     pub(crate) log: Log,
+    /// `[otel]`: where spans are sent.
+    pub(crate) otel: Otel,
     /// Where all of these were read from.
     sources: Sources,
 }
@@ -263,4 +267,25 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// Whether every request is logged.
     pub(crate) access: bool,
+}
+
+/// `[otel]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Otel {
+    /// The collector; without one no span is made.
+    pub(crate) endpoint: Option<Collector>,
+    /// What this service is called there.
+    pub(crate) service_name: String,
+    /// How many of the traces that begin here are sampled.
+    pub(crate) sample_ratio: Ratio,
+}
+
+impl Default for Otel {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            service_name: "tokenkit".into(),
+            sample_ratio: Ratio::default(),
+        }
+    }
 }

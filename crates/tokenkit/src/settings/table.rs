@@ -4,9 +4,10 @@
 
 use super::Settings;
 use super::codec::{
-    Address, Bad, CIDRS, Codec, Count, Flag, HOSTS, ORIGINS, Optional, PREFIXES, Path, Realm,
-    number, parsed, seconds,
+    Address, Bad, CIDRS, Codec, Count, Decimal, Flag, HOSTS, ORIGINS, Optional, PREFIXES, Path,
+    Realm, number, parsed, seconds,
 };
+use super::otel::{Collector, Ratio};
 use super::routes::Routes;
 use super::value::{SyntaxError, Value};
 use super::values::{ForwardedHeader, LedgerPlace, LogFormat, LogLevel, Upstream};
@@ -177,6 +178,15 @@ rows! {
 
     "log.access", log.access, Flag,
     "Whether every request is logged.";
+
+    "otel.endpoint", otel.endpoint, Optional(parsed::<Collector>()),
+    "An OpenTelemetry collector that takes OTLP over HTTP, such as\nhttp://localhost:4318: it is sent one span for each request. Empty: none.";
+
+    "otel.service_name", otel.service_name, parsed::<String>(),
+    "What this service is called there.";
+
+    "otel.sample_ratio", otel.sample_ratio, Decimal(parsed::<Ratio>()),
+    "How many of the traces are sampled, from 0.0 to 1.0. A trusted proxy that\nsays traceparent decides for its own.";
 
     "routes", routes, Routes,
     "Which endpoints want a user's bearer token, and what a request costs. The\nfirst route that matches applies; without one no user is wanted and a request\ncosts 1 unit. No methods: any. In a path * stands for one segment, and ** at\nits end for any number of them.";

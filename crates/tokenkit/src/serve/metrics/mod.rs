@@ -7,6 +7,7 @@ mod counters;
 mod histogram;
 mod page;
 mod process;
+mod span_counts;
 mod totals;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(super) fn exposition(threads: &[Arc<Counters>], totals: &Totals, gauges: Gau
         held(&mut page, engine);
     }
     store(&mut page, totals, gauges);
+    spans(&mut page, totals);
     process::tell(&mut page, totals.started_s());
     page.into_text()
 }
@@ -192,6 +194,27 @@ fn store(page: &mut Page, totals: &Totals, gauges: Gauges) {
         "1 where the ledger file was cut short, deleted or replaced: the log says what to do.",
         u8::from(gauges.ledger_fault),
     );
+}
+
+fn spans(page: &mut Page, totals: &Totals) {
+    page.single(
+        "tokenkit_spans_sent_total",
+        "counter",
+        "Spans that the collector took.",
+        totals.spans().all_sent(),
+    );
+    page.family(
+        "tokenkit_spans_dropped_total",
+        "counter",
+        "Spans that were dropped, by why.",
+    );
+    for (reason, dropped) in totals.spans().dropped() {
+        page.sample(
+            "tokenkit_spans_dropped_total",
+            &[("reason", reason)],
+            dropped,
+        );
+    }
 }
 
 #[cfg(test)]

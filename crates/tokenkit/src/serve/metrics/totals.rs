@@ -7,6 +7,7 @@ use std::time::Duration;
 use engine::Clock;
 
 use super::histogram::{Histogram, PUBLISH, Snapshot};
+use super::span_counts::SpanCounts;
 
 /// The numbers. Relaxed throughout: they are for people and guard nothing.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(in crate::serve) struct Totals {
     published: Histogram,
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
+    spans: SpanCounts,
 }
 
 impl Default for Totals {
@@ -26,6 +28,7 @@ impl Default for Totals {
             published: Histogram::default(),
             reloads: AtomicU64::new(0),
             failed_reloads: AtomicU64::new(0),
+            spans: SpanCounts::default(),
         }
     }
 }
@@ -45,6 +48,11 @@ impl Totals {
             &self.failed_reloads
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What became of spans.
+    pub(in crate::serve) fn spans(&self) -> &SpanCounts {
+        &self.spans
     }
 
     /// When the process began, in unix seconds.
