@@ -9,13 +9,15 @@
 //! sessions purged, budgets read) is in [`more`].
 
 pub mod more;
+mod shadows;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 
 use more::Rest;
+use shadows::Shadows;
 
-use engine::{FailureConfig, KeyId, KeyPolicy, KeyState, Reason, SecretKey};
+use engine::{FailureConfig, KeyId, KeyPolicy, KeyState, Reason, SecretKey, ShadowScope};
 use trace::{Answer, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
 
 use crate::oracle_forms::{Unit, in_blocks, in_origins, key_id, unit};
@@ -35,6 +37,10 @@ pub struct Oracle {
     addresses: HashMap<Unit, Address>,
     /// What removed keys had used, by the id.
     rests: HashMap<String, Rest>,
+    /// What is in shadow, and for whom.
+    shadow: Vec<(ShadowScope, Reason)>,
+    /// What the last request let through was not refused for.
+    shadowed: Option<Reason>,
 }
 
 struct KnownKey {
@@ -86,6 +92,9 @@ fn refused(reason: Reason, allow_origin: bool) -> Answer {
 impl Oracle {
     /// The first row of the contract's table that applies.
     fn answer(&mut self, at: u64, ask: &Ask) -> Answer {
+        self.shadowed = None;
+        let rules = self.shadow.clone();
+        let mut shadows = Shadows::new(&rules);
         let listed = |list: &[String]| {
             ask.origin
                 .as_deref()
@@ -94,45 +103,70 @@ impl Oracle {
         let by_server = listed(&self.origins);
 
         // 1
-        let header = match ask.api_key.as_deref() {
-            Some(header) if !header.trim_matches([' ', '\t']).is_empty() => header,
-            _ => return refused(Reason::MissingKey, by_server),
-        };
+        let header = ask
+            .api_key
+            .as_deref()
+            .filter(|header| !header.trim_matches([' ', '\t']).is_empty());
+        if header.is_none() && !shadows.lets(Reason::MissingKey) {
+            return refused(Reason::MissingKey, by_server);
+        }
         // 2
         let exempt = in_blocks(&self.exempt, ask.ip);
         let address = self.addresses.entry(unit(ask.ip)).or_default();
-        if !exempt && at < address.blocked_until {
+        let blocked = !exempt && at < address.blocked_until;
+        if blocked && !shadows.lets(Reason::IpBlocked) {
             return Answer {
                 retry_after: Some(Some(address.blocked_until - at)),
                 ..refused(Reason::IpBlocked, by_server)
             };
         }
         // 3 and 4
-        let found = match key_id(header, &self.prefixes) {
+        let found = header.map(|header| match key_id(header, &self.prefixes) {
             None => Err(Reason::MalformedKey),
             Some(id) => match self.keys.get_mut(id) {
                 Some(key) if key.whole == header => Ok(key),
                 _ => Err(Reason::UnknownKey),
             },
-        };
-        let key = match found {
-            Ok(key) => key,
-            Err(reason) => {
-                if exempt {
-                    return refused(reason, by_server);
-                }
-                let failures = &self.failures;
-                let window_s = u64::from(failures.window_s);
-                address.add(at, window_s);
-                if address.count(at, window_s) >= u64::from(failures.threshold) {
-                    *address = Address {
-                        blocked_until: at + u64::from(failures.block_s),
-                        ..Address::default()
-                    };
-                }
-                return refused(reason, by_server);
+        });
+        // A reading: attempts during a block do not count, be the block enforced
+        // or not.
+        if let Some(Err(_)) = found
+            && !exempt
+            && !blocked
+        {
+            let failures = &self.failures;
+            let window_s = u64::from(failures.window_s);
+            address.add(at, window_s);
+            if address.count(at, window_s) >= u64::from(failures.threshold) {
+                *address = Address {
+                    blocked_until: at + u64::from(failures.block_s),
+                    ..Address::default()
+                };
             }
+        }
+        let key = match found {
+            Some(Ok(key)) => Some(key),
+            Some(Err(reason)) if !shadows.lets(reason) => return refused(reason, by_server),
+            Some(Err(_)) | None => None,
         };
+        // A reading: a blank token is none.
+        let token = ask
+            .bearer
+            .as_deref()
+            .filter(|token| !token.trim_matches([' ', '\t']).is_empty());
+        let lacking = match token {
+            None => Reason::BearerRequired,
+            Some(_) => Reason::BearerInvalid,
+        };
+        let Some(key) = key else {
+            // No key, so no project that a user could be of.
+            if ask.needs_user && !shadows.lets(lacking) {
+                return refused(lacking, by_server);
+            }
+            self.shadowed = shadows.first;
+            return refused(Reason::Allowed, by_server);
+        };
+        shadows.of(key.id, &key.project);
         let allow_origin = by_server || listed(&key.origins);
         let id = key.id;
         let refused = |reason| Answer {
@@ -140,12 +174,13 @@ impl Oracle {
             ..refused(reason, allow_origin)
         };
         // 5
-        match key.state {
-            KeyState::Revoked => return refused(Reason::RevokedKey),
-            KeyState::Disabled => return refused(Reason::DisabledKey),
-            KeyState::Active => {}
+        if key.state == KeyState::Revoked {
+            return refused(Reason::RevokedKey);
         }
-        if over(key.expires_at, at) {
+        if key.state == KeyState::Disabled && !shadows.lets(Reason::DisabledKey) {
+            return refused(Reason::DisabledKey);
+        }
+        if over(key.expires_at, at) && !shadows.lets(Reason::ExpiredKey) {
             return refused(Reason::ExpiredKey);
         }
         // 6. A reading: a blank header was sent, but demands are not met by it.
@@ -154,32 +189,32 @@ impl Oracle {
             .origin
             .as_deref()
             .is_some_and(|origin| !origin.trim_matches([' ', '\t']).is_empty());
-        if sent && !key.origins.is_empty() && !listed(&key.origins) || key.require_origin && !named
-        {
+        let denied = sent && !key.origins.is_empty() && !listed(&key.origins)
+            || key.require_origin && !named;
+        if denied && !shadows.lets(Reason::OriginDenied) {
             return refused(Reason::OriginDenied);
         }
         // 7
-        if !key.ips.is_empty() && !in_blocks(&key.ips, ask.ip) {
+        let denied = !key.ips.is_empty() && !in_blocks(&key.ips, ask.ip);
+        if denied && !shadows.lets(Reason::IpDenied) {
             return refused(Reason::IpDenied);
         }
-        // 8 and 9. A reading: a blank token is none.
-        let token = ask
-            .bearer
-            .as_deref()
-            .filter(|token| !token.trim_matches([' ', '\t']).is_empty());
+        // 8 and 9
         let user = token
             .and_then(|token| self.sessions.get(token))
             .filter(|session| session.project == key.project && !over(session.expires_at, at))
             .map(|session| session.user.clone());
-        if ask.needs_user && user.is_none() {
-            return refused(match token {
-                None => Reason::BearerRequired,
-                Some(_) => Reason::BearerInvalid,
-            });
+        if ask.needs_user && user.is_none() && !shadows.lets(lacking) {
+            return refused(lacking);
         }
         // 10 and 11
         let reset = 3600 - at % 3600;
-        let (admitted, left) = key.charge(at / 3600, u64::from(ask.cost));
+        let (hour, cost) = (at / 3600, u64::from(ask.cost));
+        let (mut admitted, mut left) = key.charge(hour, cost);
+        if !admitted && shadows.lets(Reason::HourlyLimit) {
+            key.count(hour, cost);
+            (admitted, left) = (true, 0);
+        }
         let budget = Answer {
             limit: Some(key.limit),
             remaining: Some(key.limit.map(|_| left)),
@@ -187,6 +222,7 @@ impl Oracle {
             ..refused(Reason::HourlyLimit)
         };
         if admitted {
+            self.shadowed = shadows.first;
             Answer {
                 status: Some(200),
                 reason: Some(Reason::Allowed),
@@ -234,8 +270,16 @@ impl KnownKey {
                 return (false, limit.saturating_sub(used));
             }
         }
+        let left = self.limit.map_or(0, |limit| limit - (used + cost));
+        self.count(hour, cost);
+        (true, left)
+    }
+
+    /// Counts a cost without regard to the limit; a late one in the later hour.
+    fn count(&mut self, hour: u64, cost: u64) {
+        let slot = self.hours.entry(hour % 8).or_default();
+        let used = if slot.0 < hour { 0 } else { slot.1 };
         *slot = (slot.0.max(hour), used.saturating_add(cost));
-        (true, self.limit.map_or(0, |limit| limit - slot.1))
     }
 }
 
@@ -279,6 +323,8 @@ impl Subject for Oracle {
             sessions: HashMap::new(),
             addresses: HashMap::new(),
             rests: HashMap::new(),
+            shadow: Vec::new(),
+            shadowed: None,
         })
     }
 

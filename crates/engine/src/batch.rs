@@ -173,7 +173,7 @@ impl Engine {
     #[inline(always)]
     fn decide_seat(&self, seat: &Seat<'_>, unix_s: u64, decision: &mut Decision) {
         if let Shown::Missing = seat.shown {
-            *decision = self.keyless(seat.request, Reason::MissingKey);
+            *decision = self.missing(seat.request, || unix_s);
             return;
         }
         let case = Case {

@@ -15,6 +15,7 @@ use crate::net::CidrList;
 use crate::origin::OriginList;
 use crate::project::Projects;
 use crate::sessions::Sessions;
+use crate::shadow::Shadow;
 use crate::time::Clock;
 
 /// How guesses are counted and addresses blocked.
@@ -286,6 +287,7 @@ impl EngineBuilder {
             sessions: Sessions::new(),
             projects: Projects::new(),
             ledger,
+            shadow: Shadow::new(),
         })
     }
 

@@ -83,7 +83,7 @@ impl Engine {
     fn decide_when(&self, request: &Request<'_>, unix_s: impl FnOnce() -> u64) -> Decision {
         match unless_blank(request.api_key) {
             // Row 1: a missing key changes and looks up nothing.
-            Credential::Absent => self.keyless(request, Reason::MissingKey),
+            Credential::Absent => self.missing(request, unix_s),
             Credential::One(key) => self.decide_keyed(request, Some(key), unix_s()),
             Credential::Repeated => self.decide_keyed(request, None, unix_s()),
         }
@@ -128,6 +128,15 @@ impl Engine {
         let mut decision = Decision::default();
         self.compared(&case, look, formed.id(), found, &digest, &mut decision);
         decision
+    }
+
+    /// Row 1.
+    #[inline(always)]
+    pub(crate) fn missing(&self, request: &Request<'_>, unix_s: impl FnOnce() -> u64) -> Decision {
+        if self.shadow.is_on() {
+            return self.missing_in_shadow(request, unix_s);
+        }
+        self.keyless(request, Reason::MissingKey)
     }
 
     /// A request, with its address's place among the failures.
@@ -196,26 +205,35 @@ impl Engine {
         };
         // Rows 5 to 7.
         if let Some(reason) = refusal(request, unix_s, found, listed_by_key) {
-            decision.reason = reason;
-            return;
+            return self.refuse(case, reason, decision);
         }
         // Rows 8 and 9.
         match (self.bearer(request, record, unix_s), request.needs_user) {
             (Bearer::User(user), _) => decision.user = Some(user),
-            (Bearer::Absent, true) => return decision.reason = Reason::BearerRequired,
-            (Bearer::Invalid, true) => return decision.reason = Reason::BearerInvalid,
+            (Bearer::Absent, true) => return self.refuse(case, Reason::BearerRequired, decision),
+            (Bearer::Invalid, true) => return self.refuse(case, Reason::BearerInvalid, decision),
             (Bearer::Absent | Bearer::Invalid, false) => {}
         }
         // Rows 10 and 11.
-        self.charge(request, unix_s, record, decision);
+        self.charge(case, record, decision);
+    }
+
+    /// Turns what would be allowed into a refusal, unless that is in shadow.
+    #[inline(always)]
+    fn refuse(&self, case: &Case<'_>, reason: Reason, decision: &mut Decision) {
+        decision.reason = reason;
+        if self.shadow.is_on() {
+            self.decide_in_shadow(case.request, case.unix_s, decision);
+        }
     }
 
     /// Charges the key, and turns what would be allowed into a refusal where
     /// that fails.
     #[inline(always)]
-    fn charge(&self, request: &Request<'_>, unix_s: u64, record: &Record, decision: &mut Decision) {
-        let hour = Hour::of(unix_s);
-        let reset_s = until_next_hour(unix_s);
+    fn charge(&self, case: &Case<'_>, record: &Record, decision: &mut Decision) {
+        let request = case.request;
+        let hour = Hour::of(case.unix_s);
+        let reset_s = until_next_hour(case.unix_s);
         let ring = self.ledger.ring(record.slot());
         let charge = match (ring, record.limit()) {
             (Some(ring), None) => return ring.count(hour, request.cost),
@@ -230,9 +248,9 @@ impl Engine {
             reset_s,
         });
         if !matches!(charge, Some((_, Charge::Admitted { .. }))) {
-            decision.reason = Reason::HourlyLimit;
             decision.retry_after_s = reset_s;
             decision.user = None;
+            self.refuse(case, Reason::HourlyLimit, decision);
         }
     }
 
@@ -264,13 +282,15 @@ impl Engine {
     /// them, and that of a blocked address for those that came at the same
     /// time as the last one, but after it.
     pub(crate) fn failure(&self, case: &Case<'_>, look: Look<'_>, reason: Reason) -> Decision {
-        if self.exempt.contains(case.request.client) {
-            return self.keyless(case.request, reason);
+        if !self.exempt.contains(case.request.client)
+            && let Recorded::Blocked { until } = case.place.record(look, case.unix_s, &self.window)
+        {
+            return self.blocked(case, until);
         }
-        match case.place.record(look, case.unix_s, &self.window) {
-            Recorded::Counted => self.keyless(case.request, reason),
-            Recorded::Blocked { until } => self.blocked(case, until),
+        if self.shadow.is_on() {
+            return self.failure_in_shadow(case, reason);
         }
+        self.keyless(case.request, reason)
     }
 
     /// When the block of the request's address ends, if it is blocked.
@@ -280,8 +300,12 @@ impl Engine {
         (!self.exempt.contains(case.request.client)).then_some(until)
     }
 
+    #[inline(always)]
     pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
         self.recent.note(case.place, until);
+        if self.shadow.is_on() {
+            return self.blocked_in_shadow(case, until);
+        }
         self.refused_until(case.request, case.unix_s, until)
     }
 
@@ -322,28 +346,58 @@ pub(crate) fn refusal(
     found: Found<'_>,
     listed_by_key: bool,
 ) -> Option<Reason> {
-    let (record, lists) = (found.record(), found.lists());
     // Row 5.
-    match record.state() {
+    match found.record().state() {
         KeyState::Revoked => return Some(Reason::RevokedKey),
         KeyState::Disabled => return Some(Reason::DisabledKey),
-        KeyState::Active if record.expired(unix_s) => return Some(Reason::ExpiredKey),
+        KeyState::Active if found.record().expired(unix_s) => return Some(Reason::ExpiredKey),
         KeyState::Active => {}
     }
-    // Row 6. An empty or blank header names no origin: neither one of a list
-    // nor the one that is demanded.
-    let names_origin = request.origin.is_some_and(|origin| !is_blank(origin));
-    let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
-    if request.origin.is_some() && lists_origins && !listed_by_key
-        || record.require_origin() && !names_origin
-    {
+    // Row 6.
+    if origin_denied(request, found, listed_by_key) {
         return Some(Reason::OriginDenied);
     }
     // Row 7.
-    let ip_denied = |ips: &CidrList| !ips.is_empty() && !ips.contains(request.client);
-    lists
-        .is_some_and(|lists| ip_denied(&lists.ips))
-        .then_some(Reason::IpDenied)
+    ip_denied(request, found).then_some(Reason::IpDenied)
+}
+
+/// All that speaks against a known key in rows 5 to 7, in their order.
+pub(crate) fn refusals(
+    request: &Request<'_>,
+    unix_s: u64,
+    found: Found<'_>,
+    listed_by_key: bool,
+) -> impl Iterator<Item = Reason> {
+    let state = match found.record().state() {
+        KeyState::Revoked => Some(Reason::RevokedKey),
+        KeyState::Disabled => Some(Reason::DisabledKey),
+        KeyState::Active => None,
+    };
+    let found = [
+        state,
+        found.record().expired(unix_s).then_some(Reason::ExpiredKey),
+        origin_denied(request, found, listed_by_key).then_some(Reason::OriginDenied),
+        ip_denied(request, found).then_some(Reason::IpDenied),
+    ];
+    found.into_iter().flatten()
+}
+
+/// Row 6. An empty or blank header names no origin: neither one of a list nor
+/// the one that is demanded.
+#[inline(always)]
+fn origin_denied(request: &Request<'_>, found: Found<'_>, listed_by_key: bool) -> bool {
+    let names_origin = request.origin.is_some_and(|origin| !is_blank(origin));
+    let lists = found.lists();
+    let lists_origins = lists.is_some_and(|lists| !lists.origins.is_empty());
+    request.origin.is_some() && lists_origins && !listed_by_key
+        || found.record().require_origin() && !names_origin
+}
+
+/// Row 7.
+#[inline(always)]
+fn ip_denied(request: &Request<'_>, found: Found<'_>) -> bool {
+    let denied = |ips: &CidrList| !ips.is_empty() && !ips.contains(request.client);
+    found.lists().is_some_and(|lists| denied(&lists.ips))
 }
 
 /// A header that holds nothing but blanks is as good as absent.

@@ -124,6 +124,7 @@ pub struct Budget {
 pub struct Decision {
     pub(crate) reason: Reason,
     pub(crate) allow_origin: bool,
+    pub(crate) shadowed: Option<Reason>,
     pub(crate) retry_after_s: u32,
     pub(crate) project: Option<ProjectId>,
     pub(crate) key: Option<KeyId>,
@@ -145,6 +146,7 @@ impl Decision {
         Self {
             reason,
             allow_origin,
+            shadowed: None,
             retry_after_s: 0,
             project: None,
             key: None,
@@ -169,6 +171,13 @@ impl Decision {
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.reason == Reason::Allowed
+    }
+
+    /// What would have refused an admitted request, were it not in shadow: the
+    /// first check that failed. See [`Engine::set_shadow`](crate::Engine::set_shadow).
+    #[must_use]
+    pub fn shadowed(&self) -> Option<Reason> {
+        self.shadowed
     }
 
     /// The key, once one is known: whatever refused it afterwards.

@@ -16,6 +16,7 @@ use crate::origin::OriginList;
 use crate::policy::{KeyPolicy, KeyRecord, KeyState, SessionRecord};
 use crate::project::{ProjectId, Projects};
 use crate::sessions::{Session, Sessions};
+use crate::shadow::Shadow;
 use crate::time::{Clock, Hour};
 
 /// Decides about requests; holds the keys, the sessions and their counters.
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(crate) sessions: Sessions,
     pub(crate) projects: Projects,
     pub(crate) ledger: Ledger,
+    pub(crate) shadow: Shadow,
 }
 
 /// Why no key was minted.

@@ -42,8 +42,10 @@ mod origin;
 mod policy;
 mod prefetch;
 mod project;
+mod reasons;
 mod request;
 mod sessions;
+mod shadow;
 mod sync;
 mod time;
 pub mod wire;
@@ -51,7 +53,7 @@ pub mod wire;
 pub use builder::{BuildError, EngineBuilder, FailureConfig};
 pub use decision::{Budget, Decision, Reason};
 pub use engine::{Engine, EngineStats, MintError};
-pub use explain::{Check, Explanation, Verdict};
+pub use explain::{Check, Explaining, Explanation, Verdict};
 pub use key::{
     ID_LEN, KeyDigest, KeyFormError, KeyId, KeyIdError, MAX_KEY_LEN, MAX_PREFIX_LEN, Prefix,
     PrefixError, Prefixes, SecretKey, ServerSecret, SessionToken, TokenDigest,
@@ -65,7 +67,9 @@ pub use net::{Cidr, CidrError, CidrList, ClientAddr};
 pub use origin::{OriginError, OriginList, OriginPattern};
 pub use policy::{KeyPolicy, KeyRecord, KeyState, Limit, LimitError, SessionRecord};
 pub use project::ProjectId;
+pub use reasons::ReasonSet;
 pub use request::{Credential, Request};
+pub use shadow::{ShadowError, ShadowPolicy, ShadowScope};
 pub use time::{Clock, Hour};
 
 /// The example of the project's README, run with the tests.

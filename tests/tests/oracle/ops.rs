@@ -1,6 +1,6 @@
 //! What may happen in the world, and how often.
 
-use engine::{KeyState, Limit};
+use engine::{KeyState, Limit, Reason};
 use proptest::prelude::*;
 use tests::ips::IPS;
 
@@ -65,6 +65,16 @@ pub(crate) enum Op {
     ReopenAll,
     /// What was replaced and is no longer read is freed.
     Reclaim,
+    /// Refusals are put in shadow, by their places in the list of reasons.
+    Shadow(Vec<(Whom, usize)>),
+}
+
+/// Whom a refusal is in shadow for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom {
+    Key(usize),
+    Project(usize),
+    All,
 }
 
 /// Where the clock goes.
@@ -133,6 +143,14 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
+fn whom() -> impl Strategy<Value = Whom> {
+    prop_oneof![
+        1 => Just(Whom::All),
+        1 => (0_usize..2).prop_map(Whom::Project),
+        1 => (0..KEYS + MINTED).prop_map(Whom::Key),
+    ]
+}
+
 fn moved() -> impl Strategy<Value = Move> {
     prop_oneof![
         8 => (0_i64..60).prop_map(Move::By),
@@ -182,5 +200,6 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => (0_usize..2).prop_map(Op::Reopen),
         1 => Just(Op::ReopenAll),
         1 => Just(Op::Reclaim),
+        2 => prop::collection::vec((whom(), 0..Reason::ALL.len()), 0..12).prop_map(Op::Shadow),
     ]
 }

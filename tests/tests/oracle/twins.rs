@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Clock, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit, SecretKey, ServerSecret,
-    SessionRecord,
+    Clock, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit, Reason, SecretKey,
+    ServerSecret, SessionRecord, ShadowPolicy, ShadowScope,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -14,9 +14,9 @@ use tests::oracle::Oracle;
 use tests::oracle::more::Found;
 use trace::{Answer, Ask, Change, EngineSubject, Session, Subject, Trace};
 
-use crate::ops::{Asked, Header, Op};
+use crate::ops::{Asked, Header, Op, Whom};
 use crate::world::{
-    FIRST_KEYS, KEYS, MINTED, ORIGINS, SECRETS, START, TOKENS, config, limit, policy,
+    FIRST_KEYS, KEYS, MINTED, ORIGINS, PROJECTS, SECRETS, START, TOKENS, config, limit, policy,
 };
 
 /// Where the engine counts.
@@ -43,6 +43,7 @@ pub(crate) struct Twins {
     minted: Vec<SecretKey>,
     /// Those that a new engine has to be told.
     sessions: BTreeMap<usize, SessionRecord>,
+    shadow: ShadowPolicy,
 }
 
 /// Every so many steps all the hours of every key are compared, not those
@@ -62,6 +63,7 @@ impl Twins {
             steps: 0,
             minted: Vec::new(),
             sessions: BTreeMap::new(),
+            shadow: ShadowPolicy::default(),
             config,
         };
         let doors = if home == Home::Memory { 1 } else { 2 };
@@ -144,8 +146,10 @@ impl Twins {
     }
 
     fn compare(&self, ask: &Ask, expected: &Answer, got: Decision) -> Result<(), TestCaseError> {
+        let shadowed = got.shadowed();
         let got = Answer::from(got);
         prop_assert_eq!(expected, &got, "at {}, {:?}", self.at, ask.api_key);
+        prop_assert_eq!(self.oracle.shadowed(), shadowed, "at {}", self.at);
         Ok(())
     }
 
@@ -265,6 +269,7 @@ impl Twins {
         }
         for at in which {
             let engine = self.engine();
+            engine.set_shadow(self.shadow.clone());
             for record in records.clone().into_iter().rev() {
                 // Two that are minted may be one stranger yet to come.
                 engine.put_keys(vec![record]).unwrap();
@@ -339,6 +344,7 @@ impl Twins {
             }
             Op::Reopen(which) => self.reopen(*which..which + 1),
             Op::ReopenAll => self.reopen(0..self.engines.len()),
+            Op::Shadow(rules) => self.put_in_shadow(rules),
             Op::Reclaim => self.engines.iter().for_each(Engine::reclaim),
         }
         self.compare_use()?;
@@ -348,9 +354,30 @@ impl Twins {
         Ok(())
     }
 
+    /// Puts in shadow what can be.
+    fn put_in_shadow(&mut self, rules: &[(Whom, usize)]) {
+        self.shadow = ShadowPolicy::default();
+        let mut taken = Vec::new();
+        for (whom, reason) in rules {
+            let scope = match *whom {
+                Whom::All => ShadowScope::All,
+                Whom::Project(project) => ShadowScope::Project(PROJECTS[project].parse().unwrap()),
+                Whom::Key(key) => ShadowScope::Key(self.secret(key).id()),
+            };
+            let reason = Reason::ALL[*reason];
+            if self.shadow.add(scope, reason).is_ok() {
+                taken.push((scope, reason));
+            }
+        }
+        for engine in &self.engines {
+            engine.set_shadow(self.shadow.clone());
+        }
+        self.oracle.set_shadow(taken);
+    }
+
     fn add_session(&mut self, token: usize, project: usize, user: usize, lives_s: Option<u64>) {
         let record = SessionRecord {
-            project: ["p1", "p2"][project].parse().unwrap(),
+            project: PROJECTS[project].parse().unwrap(),
             user: ["u1", "u2", "u3"][user].parse().unwrap(),
             expires_at: lives_s.map(|lives_s| self.at + lives_s),
         };

@@ -50,6 +50,8 @@ pub(crate) const ORIGINS: [&str; 13] = [
     "https://",
 ];
 
+pub(crate) const PROJECTS: [&str; 2] = ["p1", "p2"];
+
 pub(crate) const TOKENS: [&str; 6] = ["token-a", "token-b", "token-c", "token-d", "never", ""];
 
 const CONFIG: &str = r#"{"trace": 1, "config": {
@@ -71,7 +73,7 @@ pub(crate) fn config(window_s: u32, block_s: u32) -> Trace {
 
 /// One of the policies that a key may have.
 pub(crate) fn policy(number: usize) -> KeyPolicy {
-    let mut policy = KeyPolicy::new(["p1", "p2"][number / 2 % 2].parse().unwrap());
+    let mut policy = KeyPolicy::new(PROJECTS[number / 2 % 2].parse().unwrap());
     let limits = [Some(3), None, Some(u64::from(u32::MAX)), Some(10)];
     policy.hourly_limit = limits[number % 4].map(limit);
     let origins: &[&str] = [

@@ -107,6 +107,21 @@ impl LedgerView {
         keys
     }
 
+    /// The ledger itself, whose slots are never asked for.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Units that a key has used in an hour; those of one that has no counts
+    /// are none. `None` where its counts cannot be read; within it, where the
+    /// ring holds a later hour in its place.
+    pub(crate) fn used(&self, key: KeyId, hour: Hour) -> Option<Option<u64>> {
+        match self.place_of(key)? {
+            Place::Held(slot) | Place::Resting { slot, .. } => Some(self.ring(slot)?.used(hour)),
+            Place::Nowhere => Some(Some(0)),
+        }
+    }
+
     /// Looks at everything, at a time in unix seconds. Linear in the size of
     /// the ledger.
     #[must_use]
@@ -205,14 +220,20 @@ impl LedgerView {
 
     /// Whether a slot is a key's at this moment.
     fn has(&self, key: KeyId, slot: u32) -> bool {
-        let Slots::Shared(shared) = &self.ledger.slots else {
-            return false;
-        };
-        let place = shared.with(&self.ledger.region, |directory| directory.place_of(key));
-        match place {
-            Ok(Place::Held(now) | Place::Resting { slot: now, .. }) => now == slot,
-            Ok(Place::Nowhere) | Err(_) => false,
+        match self.place_of(key) {
+            Some(Place::Held(now) | Place::Resting { slot: now, .. }) => now == slot,
+            Some(Place::Nowhere) | None => false,
         }
+    }
+
+    /// Where a key's slot is; `None` where the directory does not tell.
+    fn place_of(&self, key: KeyId) -> Option<Place> {
+        let Slots::Shared(shared) = &self.ledger.slots else {
+            return None;
+        };
+        shared
+            .with(&self.ledger.region, |directory| directory.place_of(key))
+            .ok()
     }
 
     /// Shows every key and where its slot is; whether all of the directory was
