@@ -1,4 +1,5 @@
-//! `libtokenkit` where C programs look for it: header, libraries, pkg-config.
+//! The program with its manual pages and completions, and `libtokenkit` where C
+//! programs look for it: header, libraries, pkg-config.
 
 use std::fs;
 use std::io;
@@ -11,18 +12,17 @@ use crate::shell::{Failure, Program, root, target};
 /// engine-ffi, which writes it into the library.
 const SONAME: &str = "libtokenkit.so.0";
 
-/// How the library is built.
+/// How all of it is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     /// As for use: optimised across all crates.
     Release,
-    /// As the tests build it, with checks for overflow, and the program beside
-    /// it.
+    /// As the tests build it, with checks for overflow.
     Test,
 }
 
 impl Build {
-    /// Builds; the folder below cargo's in which the libraries lie then.
+    /// Builds; the folder below cargo's in which all of it lies then.
     fn run(self) -> Result<&'static str, Failure> {
         match self {
             // Without the library for Rust, which would rule out optimising
@@ -31,6 +31,7 @@ impl Build {
                 Program::cargo("rustc --package engine-ffi --lib --release")
                     .words("--crate-type cdylib,staticlib")
                     .run()?;
+                Program::cargo("build --package tokenkit --release").run()?;
                 Ok("release")
             }
             Self::Test => {
@@ -43,18 +44,34 @@ impl Build {
     }
 }
 
-/// Builds the library and lays it out below a folder, which is made where it is
-/// missing: `include`, `lib` and `lib/pkgconfig`.
+/// Builds all and lays it out below a folder, which is made where it is missing:
+/// `bin`, `share`, `include`, `lib` and `lib/pkgconfig`.
 pub(crate) fn run(prefix: &Path, build: Build) -> Result<(), Failure> {
     header::run(true)?;
     let built = target().join(build.run()?);
     let native = native()?;
-    lay_out(prefix, &built, &native).map_err(|error| {
-        Failure::found(format!(
-            "cannot install below {}: {error}",
-            prefix.display()
-        ))
-    })?;
+    let program = built.join("tokenkit");
+    lay_out(prefix, &built, &native)
+        .and_then(|()| lay_out_program(prefix, &program))
+        .map_err(|error| {
+            Failure::found(format!(
+                "cannot install below {}: {error}",
+                prefix.display()
+            ))
+        })?;
+    let pages = prefix.join("share/man/man1");
+    Program::new(&program.to_string_lossy())
+        .words("man --out")
+        .arg(pages.to_string_lossy())
+        .run()?;
+    for (shell, file) in COMPLETIONS {
+        let script = Program::new(&program.to_string_lossy())
+            .words("completions")
+            .arg(shell)
+            .output()?;
+        write(&prefix.join(file), &script)
+            .map_err(|error| Failure::found(format!("cannot write {file}: {error}")))?;
+    }
     println!("installed below {}", prefix.display());
     Ok(())
 }
@@ -97,6 +114,25 @@ fn lay_out(prefix: &Path, built: &Path, native: &str) -> io::Result<()> {
         pkgconfig.join("tokenkit.pc"),
         description(&prefix, version, native),
     )
+}
+
+/// Where shells look for completions.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/tokenkit"),
+    ("zsh", "share/zsh/site-functions/_tokenkit"),
+    ("fish", "share/fish/vendor_completions.d/tokenkit.fish"),
+];
+
+fn lay_out_program(prefix: &Path, program: &Path) -> io::Result<()> {
+    let bin = prefix.join("bin");
+    fs::create_dir_all(&bin)?;
+    replace(program, &bin.join("tokenkit"))
+}
+
+/// Writes a file, and makes its folder where it is missing.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    file.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(file, text)
 }
 
 /// A new file in the place of one that a running program may have mapped.

@@ -47,6 +47,19 @@ pub(crate) enum Command {
     },
     /// Print a configuration file with every setting and its default
     Config,
+    /// Ask the server of these settings whether it is ready; exit code 1 if not
+    Healthcheck,
+    /// Print the manual page, or write those of all commands into a folder
+    Man {
+        /// The folder, made where it is missing
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Print a script by which a shell completes this command line
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `tokenkit serve`.

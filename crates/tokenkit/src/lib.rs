@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod error;
 mod keystore;
+mod reach;
 mod replay;
 mod serve;
 mod settings;

@@ -3,10 +3,12 @@
 
 mod export;
 mod fields;
+mod healthcheck;
 mod import;
 mod key;
 #[cfg_attr(not(target_os = "linux"), path = "no_ledger.rs")]
 mod ledger;
+mod pages;
 mod progress;
 mod rows;
 mod session;
@@ -32,6 +34,9 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Session(command) => session::run(&cli.settings()?, command, out)?,
         Command::Ledger(command) => return ledger::run(&cli.settings()?, command, out),
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
+        Command::Healthcheck => return Ok(healthcheck::run(&cli.settings()?)?),
+        Command::Man { out: folder } => pages::man(folder.as_deref(), out)?,
+        Command::Completions { shell } => pages::completions(*shell, out)?,
         Command::Config => out.write_all(settings::describe().as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)

@@ -21,8 +21,7 @@ use crate::error::OperatorError;
 /// The address is taken, or not ours to take.
 pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, OperatorError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        keep_alive::enable(&listener)?;
+        prepare(&listener)?;
         Ok(listener)
     });
     bound.map_err(|error| {
@@ -40,6 +39,12 @@ pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Op
             "{setting}: cannot listen on {address} ({error}): {what_to_do}"
         ))
     })
+}
+
+/// Prepares a socket that is bound, by us or by whoever started us.
+pub(super) fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    keep_alive::enable(listener)
 }
 
 /// What the accept loops of all threads share. It is touched once for each

@@ -32,6 +32,7 @@ mod reload;
 mod signals;
 mod socket;
 mod spans;
+mod supervisor;
 mod watch;
 mod workers;
 
@@ -46,6 +47,7 @@ use self::logging::Logging;
 use self::opening::Opened;
 use self::reload::Reload;
 use self::signals::Signals;
+use self::supervisor::{Given, State};
 use self::workers::Workers;
 use crate::error::OperatorError;
 use crate::settings::Settings;
@@ -68,8 +70,13 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     #[cfg(bare)]
     bare::check(settings.server.listen)?;
     // The sockets first: with a port that is taken nothing else is begun.
-    let listener = accept::bind("server.listen", settings.server.listen)?;
-    let admin = accept::bind("server.admin_listen", settings.server.admin_listen)?;
+    let Given { data, admin } = supervisor::sockets()?;
+    let bound = |given: Option<_>, setting, address| match given {
+        Some(listener) => Ok(listener),
+        None => accept::bind(setting, address),
+    };
+    let listener = bound(data, "server.listen", settings.server.listen)?;
+    let admin = bound(admin, "server.admin_listen", settings.server.admin_listen)?;
     let admin_listen = admin.local_addr().unwrap_or(settings.server.admin_listen);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -149,13 +156,17 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         "serving"
     );
 
+    supervisor::notify(State::Ready);
     let reload = Reload::new(settings, engine, live, logging, Arc::clone(status.totals()));
     runtime.block_on(async {
         while signals.reload_or_end().await {
+            supervisor::notify(State::Reloading);
             reload.run();
+            supervisor::notify(State::Ready);
         }
     });
     tracing::info!("stopping: finishing what is under way");
+    supervisor::notify(State::Stopping);
     status.set_ready(false);
     drop(listener);
     // Fails only where no thread is left to be told.

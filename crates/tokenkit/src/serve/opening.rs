@@ -1,7 +1,7 @@
 //! The engine with all that is in the store, ready to decide.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use engine::{Engine, SecretKey, ServerSecret};
@@ -12,6 +12,7 @@ use super::ledger;
 use super::live::Live;
 use crate::error::OperatorError;
 use crate::keystore;
+use crate::reach::reachable;
 use crate::settings::Settings;
 
 /// The engine with all its keys, and what goes on from there.
@@ -78,14 +79,4 @@ pub(super) fn show_first_key(key: &SecretKey, listen: SocketAddr) {
         at = reachable(listen),
     )
     .and_then(|()| out.flush());
-}
-
-/// An address to reach a listener at, from the same machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }

@@ -60,10 +60,15 @@ impl Server {
         rest: &str,
         arguments: &[&str],
     ) -> Self {
+        let mut serve = command(folder.path());
+        serve.arg("serve").args(arguments);
+        Self::start_by(serve, folder, server, rest)
+    }
+
+    /// The same, by a command that serves in that folder.
+    pub(crate) fn start_by(mut serve: Command, folder: TempDir, server: &str, rest: &str) -> Self {
         write_config(folder.path(), server, rest);
-        let mut child = command(folder.path())
-            .arg("serve")
-            .args(arguments)
+        let mut child = serve
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
