@@ -235,9 +235,12 @@ impl Engine {
         let hour = Hour::of(case.unix_s);
         let reset_s = until_next_hour(case.unix_s);
         let ring = self.ledger.ring(record.slot());
+        let usage = || self.ledger.usage();
         let charge = match (ring, record.limit()) {
-            (Some(ring), None) => return ring.count(hour, request.cost),
-            (Some(ring), Some(limit)) => Some((limit, ring.charge(hour, request.cost, limit))),
+            (Some(ring), None) => return ring.count(hour, request.cost, usage),
+            (Some(ring), Some(limit)) => {
+                Some((limit, ring.charge(hour, request.cost, limit, usage)))
+            }
             // Every record's slot lies in the ledger; were one not to, nothing
             // could be charged, and so nothing is admitted.
             (None, _) => None,

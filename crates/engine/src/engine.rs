@@ -225,6 +225,51 @@ impl Engine {
         self.ledger.ring(slot)?.used(hour)
     }
 
+    /// Shows what keys have used by hour, of the last eight hours in which each
+    /// was used; hours in which nothing was are left out. Of a ledger's file
+    /// every key of it, whichever process counted; else those that this engine
+    /// has, or had hours ago. Some may be shown twice.
+    ///
+    /// Linear in the number of keys, or the size of the file; to be called now
+    /// and then, from a thread that serves no requests.
+    pub fn each_usage(&self, mut show: impl FnMut(KeyId, Hour, u64)) {
+        if !self.ledger.knows_its_keys() {
+            self.keyring.each_slot(|id, slot| {
+                if let Some(ring) = self.ledger.ring(slot) {
+                    ring.each(|hour, used| show(id, hour, used));
+                }
+            });
+        }
+        self.ledger.each_usage(&mut show);
+    }
+
+    /// Who counted what [`each_usage`](Self::each_usage) shows: a random number
+    /// that a ledger's file is given once, and keeps; and each engine without a
+    /// file is given for its life.
+    ///
+    /// # Errors
+    ///
+    /// There is none yet, and the system gives no random bytes.
+    pub fn usage_source(&self) -> Result<[u8; 16], getrandom::Error> {
+        self.ledger.usage().source()
+    }
+
+    /// Says that what was used in all hours before one is saved: it was read by
+    /// [`each_usage`](Self::each_usage), begun when those hours were over, and
+    /// then written to where it stays.
+    pub fn usage_saved(&self, before: Hour) {
+        self.ledger.usage().set_unsaved_from(before.number().into());
+    }
+
+    /// Units that are lost for whoever reads usage out: their key was used
+    /// eight hours later, and nobody had said by then that their hour was saved.
+    /// At most so many; a part may have been saved before the hour was over. In
+    /// all the life of the ledger.
+    #[must_use]
+    pub fn usage_overwritten(&self) -> u64 {
+        self.ledger.usage().overwritten()
+    }
+
     /// Adds a session, or replaces that of the same token.
     pub fn put_session(&self, token: TokenDigest, session: SessionRecord) {
         self.sessions.put(Session {

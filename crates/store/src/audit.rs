@@ -206,3 +206,35 @@ fn fields(key: &StoredKey) -> Map<String, Value> {
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::Value;
+
+    use super::*;
+    use crate::plan::{assert_bounded, store};
+
+    #[test]
+    fn every_list_goes_along_an_index() {
+        let (_folder, store) = store();
+        let one = Some("x");
+        for object in [None, one] {
+            for actor in [None, one] {
+                for action in [None, one] {
+                    let query = AuditQuery {
+                        object,
+                        actor,
+                        action,
+                        ..AuditQuery::default()
+                    };
+                    let text = statement(&query, &mut vec![&0, &0]);
+                    let numbers = [Value::from(7), Value::from(7)];
+                    let filters = [object, actor, action].into_iter().flatten();
+                    let texts = filters.map(|text| text.to_owned().into());
+                    let values = numbers.into_iter().chain(texts).collect();
+                    assert_bounded(&store.connection, &text, values);
+                }
+            }
+        }
+    }
+}

@@ -205,17 +205,19 @@ impl List {
     /// The keys of the list along its index: slot, expiry, id and name.
     fn along(&self) -> (String, Vec<Value>) {
         let mut values = vec![self.before.slot.into()];
-        let mut text =
-            String::from("SELECT slot, COALESCE(expires_at, 0), id, name FROM keys WHERE ");
+        let mut text = String::from("SELECT slot, COALESCE(expires_at, 0), id, name FROM keys ");
         let order = match self.expired_at {
             None => {
-                text.push_str("slot < ?1");
+                text.push_str("WHERE slot < ?1");
                 "slot DESC"
             }
             Some(expired_at) => {
-                text.push_str(
-                    "expires_at IS NOT NULL AND expires_at <= ?2 AND (expires_at, slot) < (?2, ?1)",
-                );
+                // SQLite cannot know that this leaves fewer than the state does.
+                text.push_str(match self.project {
+                    None => "INDEXED BY keys_expiry ",
+                    Some(_) => "INDEXED BY keys_project_expiry ",
+                });
+                text.push_str("WHERE expires_at IS NOT NULL AND (expires_at, slot) < (?2, ?1)");
                 values.push(self.before.expires_at.min(expired_at).into());
                 "expires_at DESC, slot DESC"
             }
@@ -223,6 +225,43 @@ impl List {
         self.filter(&mut text, &mut values, "");
         text.push_str(&format!(" ORDER BY {order}"));
         (text, values)
+    }
+
+    /// The keys whose name has a text: slot, and whether the list has it.
+    fn by_trigrams(&self, term: &str) -> (String, Vec<Value>) {
+        let mut values: Vec<Value> = vec![
+            self.before.slot.into(),
+            format!("\"{}\"", term.replace('"', "\"\"")).into(),
+        ];
+        let mut text = String::from("SELECT s.rowid, true");
+        self.filter(&mut text, &mut values, "k.");
+        text.push_str(
+            " FROM keys_search AS s CROSS JOIN keys AS k ON k.slot = s.rowid \
+             WHERE keys_search MATCH ?2 AND s.rowid < ?1 ORDER BY s.rowid DESC",
+        );
+        (text, values)
+    }
+
+    /// The slots of the list's keys whose id begins with a text, newest first:
+    /// of three characters there are four in a million. Nothing where no id
+    /// does.
+    fn by_id(&self, term: &str) -> Option<(String, Vec<Value>)> {
+        if !term.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let mut values: Vec<Value> = vec![
+            term.to_owned().into(),
+            // Behind every character of an id.
+            format!("{term}~").into(),
+            self.before.slot.into(),
+        ];
+        let mut text = String::from(
+            "SELECT slot FROM keys INDEXED BY sqlite_autoindex_keys_1 \
+             WHERE id >= ?1 AND id < ?2 AND slot < ?3",
+        );
+        self.filter(&mut text, &mut values, "");
+        text.push_str(" ORDER BY slot DESC");
+        Some((text, values))
     }
 
     /// Adds what the list asks of a key but its place.
@@ -338,17 +377,9 @@ fn by_trigrams(
         slot,
         expires_at: 0,
     };
-    let mut by_id = slots_by_id(connection, list, term)?.into_iter().peekable();
-    let mut values: Vec<Value> = vec![
-        list.before.slot.into(),
-        format!("\"{}\"", term.replace('"', "\"\"")).into(),
-    ];
-    let mut text = String::from("SELECT s.rowid, true");
-    list.filter(&mut text, &mut values, "k.");
-    text.push_str(
-        " FROM keys_search AS s CROSS JOIN keys AS k ON k.slot = s.rowid \
-         WHERE keys_search MATCH ?2 AND s.rowid < ?1 ORDER BY s.rowid DESC",
-    );
+    let by_id = list.by_id(term);
+    let mut by_id = slots(connection, by_id)?.into_iter().peekable();
+    let (text, values) = list.by_trigrams(term);
     let mut statement = connection.prepare_cached(&text)?;
     let mut rows = statement.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
@@ -371,23 +402,63 @@ fn by_trigrams(
     Ok(())
 }
 
-/// The slots of keys whose id begins with a text, newest first. Of three
-/// characters there are four in a million.
-fn slots_by_id(connection: &Connection, list: &List, term: &str) -> rusqlite::Result<Vec<i64>> {
-    if !term.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+/// The slots that a query hands out.
+fn slots(
+    connection: &Connection,
+    query: Option<(String, Vec<Value>)>,
+) -> rusqlite::Result<Vec<i64>> {
+    let Some((text, values)) = query else {
         return Ok(Vec::new());
-    }
-    // Behind every character of an id.
-    let end = format!("{term}~");
-    let mut values: Vec<Value> = vec![term.to_owned().into(), end.into(), list.before.slot.into()];
-    let mut text = String::from(
-        "SELECT slot FROM keys INDEXED BY sqlite_autoindex_keys_1 \
-         WHERE id >= ?1 AND id < ?2 AND slot < ?3",
-    );
-    list.filter(&mut text, &mut values, "");
-    text.push_str(" ORDER BY slot DESC");
+    };
     connection
         .prepare_cached(&text)?
         .query_map(params_from_iter(values), |row| row.get(0))?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{assert_bounded, plan, store};
+
+    #[test]
+    fn every_list_goes_along_an_index() {
+        let (_folder, store) = store();
+        let project = "p1".parse().unwrap();
+        let states = [
+            None,
+            Some(StateFilter::Active),
+            Some(StateFilter::Revoked),
+            Some(StateFilter::Expired { now: 9 }),
+        ];
+        for project in [None, Some(project)] {
+            for state in states {
+                let cursors = [
+                    None,
+                    Some(match state {
+                        Some(StateFilter::Expired { .. }) => "e7.7".parse().unwrap(),
+                        _ => "k7".parse().unwrap(),
+                    }),
+                ];
+                for after in &cursors {
+                    let query = KeyQuery {
+                        project,
+                        state,
+                        after: after.as_ref(),
+                        ..KeyQuery::default()
+                    };
+                    let list = List::of(&query).unwrap();
+                    let connection = &store.connection;
+                    let (text, values) = list.along();
+                    assert_bounded(connection, &text, values);
+                    let (text, values) = list.by_trigrams("abc");
+                    assert_bounded(connection, &text, values);
+                    // These are few, and sorted.
+                    let (text, values) = list.by_id("abc").unwrap();
+                    let steps = plan(connection, &text, values);
+                    assert!(steps[0].contains("(id>? AND id<?)"), "{steps:?}");
+                }
+            }
+        }
+    }
 }

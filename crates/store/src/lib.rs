@@ -37,6 +37,8 @@ mod following;
 mod health;
 mod idempotency;
 mod key_page;
+#[cfg(test)]
+mod plan;
 mod project;
 mod record;
 mod rows;

@@ -103,3 +103,24 @@ fn statement(query: &SessionQuery<'_>) -> Result<(String, Vec<Value>)> {
     text.push_str(" ORDER BY created_at DESC, id DESC");
     Ok((text, values))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{assert_bounded, store};
+
+    #[test]
+    fn every_list_goes_along_an_index() {
+        let (_folder, store) = store();
+        let name = Some("n1".parse().unwrap());
+        for (project, user) in [(None, None), (name, None), (None, name), (name, name)] {
+            let query = SessionQuery {
+                project,
+                user,
+                ..SessionQuery::default()
+            };
+            let (text, values) = statement(&query).unwrap();
+            assert_bounded(&store.connection, &text, values);
+        }
+    }
+}

@@ -396,3 +396,29 @@ fn usage(row: &Row<'_>) -> Decoded<Usage> {
     sealed(row, 4)?;
     Ok(usage)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{assert_bounded, store};
+
+    #[test]
+    fn every_list_goes_along_an_index() {
+        let (_folder, store) = store();
+        let key = Some("0123456789".parse().unwrap());
+        let project = Some("p1".parse().unwrap());
+        let after = "u7.t61".parse().unwrap();
+        for (key, project) in [(None, None), (key, None), (None, project), (key, project)] {
+            for after in [None, Some(&after)] {
+                let query = UsageQuery {
+                    key,
+                    project,
+                    after,
+                    ..UsageQuery::default()
+                };
+                let (text, values) = statement(&query).unwrap();
+                assert_bounded(&store.connection, &text, values);
+            }
+        }
+    }
+}

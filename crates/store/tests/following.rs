@@ -10,7 +10,9 @@ use engine::{
     CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
     SecretKey, ServerSecret,
 };
-use tokenkit_store::{Actor, FollowEvent, Follower, Following, Store, StoredKey};
+use tokenkit_store::{
+    Actor, CatchUpError, FollowEvent, Follower, Following, Scope, Store, StoredKey, StoredToken,
+};
 
 /// Far more than anything here takes, on however busy a machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +55,10 @@ impl Place {
         let mut follower = Follower::open(&self.path, &self.secret).unwrap();
         follower.load(&self.engine).unwrap();
         follower
+    }
+
+    fn follower_unloaded(&self) -> Follower {
+        Follower::open(&self.path, &self.secret).unwrap()
     }
 
     /// Adds keys in one commit.
@@ -108,6 +114,7 @@ fn start(place: &Place, follower: Follower) -> (Following, Receiver<String>) {
         let word = match event {
             FollowEvent::Changed { .. } => "changed".to_owned(),
             FollowEvent::Trouble(error) => error.to_string(),
+            FollowEvent::Tokens => "tokens".to_owned(),
             FollowEvent::Recovered => "recovered".to_owned(),
             FollowEvent::Failed => "failed".to_owned(),
             _ => "another".to_owned(),
@@ -244,4 +251,100 @@ fn an_end_in_a_panic_is_told_as_well() {
     place.add(1);
     told.recv_timeout(PATIENCE).unwrap();
     assert!(!following.health().follows());
+}
+
+#[test]
+fn what_was_committed_is_in_force_when_it_was_waited_for() {
+    let mut place = place(64);
+    let follower = place.follower();
+    let (following, _told) = start(&place, follower);
+    let keys = place.add(8);
+    following.catch_up(PATIENCE).unwrap();
+    for key in &keys {
+        assert_eq!(place.reason(key), Reason::Allowed);
+        place.revoke(key);
+        following.catch_up(PATIENCE).unwrap();
+        assert_eq!(place.reason(key), Reason::RevokedKey);
+    }
+    // Many may wait at once, and where nothing has changed.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| following.catch_up(PATIENCE).unwrap());
+        }
+    });
+}
+
+#[test]
+fn nobody_waits_for_longer_than_is_said() {
+    let mut place = place(64);
+    let follower = place.follower();
+    let (go_on, held) = mpsc::channel::<()>();
+    let engine = Arc::clone(&place.engine);
+    // Whoever is told of a change takes long over it.
+    let following = Following::start(follower, engine, move |_| {
+        let _ = held.recv();
+    })
+    .unwrap();
+    place.add(1);
+    let short = Duration::from_millis(1);
+    assert_eq!(
+        following.catch_up(short),
+        Err(CatchUpError::TimedOut(short))
+    );
+    drop(go_on);
+    following.catch_up(PATIENCE).unwrap();
+}
+
+#[test]
+fn who_waits_is_told_why_it_is_in_vain() {
+    let mut place = place(1);
+    let follower = place.follower();
+    let (following, told) = start(&place, follower);
+    place.add(2);
+    let trouble = following.catch_up(PATIENCE).unwrap_err();
+    assert!(matches!(&trouble, CatchUpError::Trouble(text) if next(&told) == *text));
+    assert!(
+        trouble
+            .to_string()
+            .starts_with("the change is in the store")
+    );
+
+    // The thread ends by a panic of who is told, with somebody waiting for it.
+    let follower = place.follower_unloaded();
+    let engine = Arc::clone(&place.engine);
+    let following = Following::start(follower, engine, |event| match event {
+        FollowEvent::Failed => {}
+        _ => panic!("as this test wants it"),
+    });
+    assert_eq!(
+        following.unwrap().catch_up(PATIENCE),
+        Err(CatchUpError::Ended)
+    );
+}
+
+#[test]
+fn new_admin_tokens_are_told_of_before_who_waits() {
+    let mut place = place(64);
+    let follower = place.follower();
+    let (following, told) = start(&place, follower);
+    let secret = SecretKey::generate(&"tk_admin".parse().unwrap()).unwrap();
+    let token = StoredToken {
+        id: secret.id(),
+        digest: place.secret.digest_key(secret.expose().as_bytes()),
+        name: "a token".parse().unwrap(),
+        scope: Scope::Read,
+        created_at: 1_790_000_000,
+        expires_at: None,
+        revoked_at: None,
+    };
+    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+    writer.add_token(&token).unwrap();
+    writer.commit().unwrap();
+    following.catch_up(PATIENCE).unwrap();
+    let words: Vec<String> = told.try_iter().collect();
+    assert_eq!(words, ["changed", "tokens"]);
+    place.add(1);
+    following.catch_up(PATIENCE).unwrap();
+    let words: Vec<String> = told.try_iter().collect();
+    assert_eq!(words, ["changed"], "no token is another");
 }

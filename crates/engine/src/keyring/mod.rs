@@ -37,7 +37,7 @@ use crate::prefetch::prefetch_at;
 use crate::project::Projects;
 
 use arena::Arena;
-use block::Block;
+use block::{Block, PLACES};
 pub(crate) use bulk::Existing;
 use directory::{Bits, Directory, Look};
 pub use error::KeyChangeError;
@@ -223,6 +223,23 @@ impl Keyring {
         let found = reading.find(reading.spot(id))?;
         let project = projects.name(found.record().project())?;
         Some(found.record().policy(*project, found.lists()))
+    }
+
+    /// Shows every key and its slot. Waits for nobody, nor makes anybody wait; a
+    /// key that comes meanwhile may be left out, or shown twice.
+    pub(crate) fn each_slot(&self, mut show: impl FnMut(KeyId, u32)) {
+        let _entered = self.present.enter();
+        for (number, block) in self.directory.entries() {
+            // SAFETY: it was found in the directory with the generation entered
+            // before, see `Reading::spot_at`; it is left at the end.
+            let block = unsafe { block.get() };
+            // Of the entries that lead to a block this is one alone.
+            if number.checked_shr(block.depth()).unwrap_or(0) == 0 {
+                for record in (0..PLACES).filter_map(|place| block.record(place)) {
+                    show(record.id(), record.slot());
+                }
+            }
+        }
     }
 
     /// Frees what was replaced and is no longer read.

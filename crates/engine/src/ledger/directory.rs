@@ -23,7 +23,7 @@
 use super::node::{Branch, NOWHERE, Node, Path};
 use super::place::{Place, rested};
 use super::spares::Spares;
-use super::{LedgerFault, Line};
+use super::{LedgerFault, Line, UsageLine};
 use crate::failures::Seeds;
 use crate::hours::Ring;
 use crate::key::KeyId;
@@ -85,6 +85,7 @@ impl<'a> Control<'a> {
 pub(super) struct Directory<'a, A> {
     pub(super) seeds: Seeds,
     pub(super) control: Control<'a>,
+    pub(super) usage: UsageLine<'a>,
     /// So many that their number, with 16 to a line, is a power of two.
     pub(super) heads: &'a [Line],
     pub(super) area: &'a A,
@@ -272,7 +273,7 @@ impl<'a, A: Area> Directory<'a, A> {
         }
         let slot = self.new_line()?;
         // Relaxed: published by whoever names it.
-        Ring(self.area.line(slot)?).clear();
+        Ring(self.area.line(slot)?).begin();
         Ok(slot)
     }
 
@@ -324,7 +325,7 @@ impl<'a, A: Area> Directory<'a, A> {
                 return Ok(true);
             }
             self.count_resting(-1);
-            ring.clear();
+            ring.clear(self.usage);
             taken = Some(slot);
             Ok(false)
         })?;

@@ -11,7 +11,8 @@
 //! | 9 | heads of the directory, a power of two |
 //! | 10 | a check of all before |
 //!
-//! The next line, of the same page, is the directory's control line. Behind the
+//! The next line, of the same page, is the directory's control line, and the one
+//! behind it tells of the hours' reading out; all zeroes is a good one. Behind the
 //! page come the failures table, the heads, and the area that grows.
 
 use std::path::Path;
@@ -31,6 +32,8 @@ pub(super) const HEADER_BYTES: usize = (WORDS + 1) * 8;
 const FIRST_LINES: usize = 64;
 /// The line of the page that is the directory's.
 pub(super) const CONTROL_AT: usize = 2;
+/// The line of the page that tells of the hours' reading out.
+pub(super) const USAGE_AT: usize = 3;
 /// Pages are no longer than this anywhere; what is mapped apart begins at a
 /// multiple of it.
 pub(super) const LONGEST_PAGE: usize = 65_536;

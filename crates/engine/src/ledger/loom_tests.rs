@@ -76,7 +76,7 @@ fn loom_a_rested_slot_goes_to_one_key() {
     model(move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(keys[0], 10);
-        shared.ring(before).count(hour(10), 7);
+        shared.count(before, hour(10), 7);
         shared.give_back(keys[0], 10);
         let other = spawn_claim(&shared, keys[1], 20);
         let own = shared.claim(keys[0], 20);
@@ -109,7 +109,7 @@ fn loom_whoever_finds_a_slot_given_finds_it_empty() {
     model(move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(keys[0], 10);
-        shared.ring(before).count(hour(10), 7);
+        shared.count(before, hour(10), 7);
         shared.give_back(keys[0], 10);
         let claim = move |shared: &Shared| {
             let slot = shared.claim(keys[1], 20);

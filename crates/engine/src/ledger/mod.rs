@@ -37,11 +37,12 @@ mod slots;
 #[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
 #[cfg(any(test, all(target_os = "linux", not(any(loom, miri)))))]
 mod spares;
+mod usage;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod view;
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 pub use error::LedgerError;
 pub use fault::LedgerFault;
@@ -53,11 +54,13 @@ pub use reset::reset_ledger;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use shared::Plan;
 pub(crate) use slots::{SlotsAt, SlotsError};
+pub(crate) use usage::UsageLine;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub use view::{LedgerKey, LedgerReport, LedgerView};
 
 use crate::failures::{Failures, LINES_PER_SET, Seeds};
 use crate::hours::Ring;
+use crate::key::KeyId;
 use crate::time::Hour;
 
 /// The region, and how it is divided.
@@ -65,6 +68,8 @@ pub(crate) struct Ledger {
     region: Region,
     failures_at: usize,
     failure_sets: usize,
+    /// Where the line lies that tells of the hours' reading out.
+    usage_at: usize,
     /// Where slot 0 lies; the slots go on to the end.
     hours_at: usize,
     seeds: Seeds,
@@ -83,11 +88,13 @@ impl Ledger {
     /// as they are first written.
     pub(crate) fn in_memory(key_slots: u32, failure_sets: u32, seeds: Seeds) -> io::Result<Self> {
         let failure_sets = failure_sets as usize;
-        let hours_at = failure_sets * LINES_PER_SET;
+        let usage_at = failure_sets * LINES_PER_SET;
+        let hours_at = usage_at + 1;
         Ok(Self {
             region: Region::anonymous(hours_at + key_slots as usize)?,
             failures_at: 0,
             failure_sets,
+            usage_at,
             hours_at,
             seeds,
             slots: Slots::Own(Mutex::new(OwnSlots::new(key_slots))),
@@ -106,6 +113,35 @@ impl Ledger {
             .lines()
             .get(self.hours_at + slot as usize)
             .map(Ring)
+    }
+
+    /// What is known of the hours' reading out.
+    #[inline]
+    pub(crate) fn usage(&self) -> UsageLine<'_> {
+        UsageLine(&self.region.lines()[self.usage_at])
+    }
+
+    /// Shows what keys have used by hour: those that the ledger knows by itself.
+    /// All of them, in a file; else those that were removed, whose counts rest.
+    pub(crate) fn each_usage(&self, show: &mut impl FnMut(KeyId, Hour, u64)) {
+        let mut of_slot = |id: KeyId, slot: u32| {
+            if let Some(ring) = self.ring(slot) {
+                ring.each(|hour, used| show(id, hour, used));
+            }
+        };
+        match &self.slots {
+            Slots::Own(slots) => {
+                let slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+                slots.each_resting(&mut of_slot);
+            }
+            #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+            Slots::Shared(shared) => shared.each_slot(&self.region, &mut of_slot),
+        }
+    }
+
+    /// Whether the ledger knows all keys by itself.
+    pub(crate) fn knows_its_keys(&self) -> bool {
+        !matches!(self.slots, Slots::Own(_))
     }
 
     /// The failures table.

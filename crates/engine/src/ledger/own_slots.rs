@@ -113,6 +113,13 @@ impl OwnSlots {
         self.rest(key, slot, since);
     }
 
+    /// Shows the slots that rest, and whose they were.
+    pub(super) fn each_resting(&self, show: &mut impl FnMut(KeyId, u32)) {
+        for ((_, slot), key) in &self.resting {
+            show(*key, *slot);
+        }
+    }
+
     /// Whether each of the keys can have a slot.
     fn suffice(&self, keys: &[KeyId], now: Hour) -> bool {
         let own: Vec<_> = keys.iter().filter_map(|key| self.of.get(key)).collect();

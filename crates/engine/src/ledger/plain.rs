@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::directory::{Area, Control, Directory, HEADS_PER_LINE};
 use super::spares::Spares;
-use super::{LedgerFault, Line};
+use super::{LedgerFault, Line, UsageLine};
 use crate::failures::Seeds;
 use crate::hours::Ring;
 use crate::key::KeyId;
@@ -20,6 +20,7 @@ fn line() -> Line {
 /// What the file holds, as far as the directory goes.
 pub(super) struct Shared {
     control: Line,
+    usage: Line,
     heads: [Line; 1],
     area: Vec<Line>,
 }
@@ -44,6 +45,7 @@ impl Shared {
     pub(super) fn new(lines: usize) -> Arc<Self> {
         let shared = Self {
             control: line(),
+            usage: line(),
             heads: [line()],
             area: std::iter::repeat_with(line).take(lines).collect(),
         };
@@ -58,6 +60,7 @@ impl Shared {
         work(&Directory {
             seeds: SEEDS,
             control: Control(&self.control),
+            usage: UsageLine(&self.usage),
             heads: &self.heads,
             area: &self.area,
             spares: &Spares::default(),
@@ -84,6 +87,12 @@ impl Shared {
         Control(&self.control)
             .taken()
             .store(lines, Ordering::Relaxed);
+    }
+
+    /// Counts units of a slot.
+    pub(super) fn count(&self, slot: u32, hour: Hour, units: u32) {
+        let usage = || UsageLine(&self.usage);
+        self.ring(slot).count(hour, units, usage);
     }
 
     pub(super) fn ring(&self, slot: u32) -> Ring<'_> {

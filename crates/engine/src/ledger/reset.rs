@@ -15,8 +15,9 @@ use crate::time::Hour;
 
 /// Begins a ledger anew: an empty one, for these settings, in the place of that
 /// file, which is kept under the name that is returned. With `keep_hours` what
-/// each key has used is taken over, as far as it is whole; failures and blocks
-/// are forgotten.
+/// each key has used is taken over, as far as it is whole, and how far that was
+/// saved elsewhere; failures and blocks are forgotten. Without, what was not
+/// saved is in the file that is kept alone.
 ///
 /// # Errors
 ///
@@ -100,6 +101,7 @@ fn carry_over(from: &LedgerView, to: &Path, plan: &Plan) -> Result<(), LedgerErr
     let (Slots::Shared(shared), Some(file)) = (&to.slots, to.region.file()) else {
         return Err(LedgerError::Unsupported);
     };
+    to.usage().copy(from.ledger.usage());
     let last = Hour::of_number(now.number().saturating_add(1));
     let mut fault = None;
     from.each(|id, place| {

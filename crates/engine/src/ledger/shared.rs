@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::directory::{Area, Control, Directory};
 use super::file::LedgerFile;
-use super::header::{CONTROL_AT, Header};
+use super::header::{CONTROL_AT, Header, USAGE_AT};
+use super::place::Place;
 use super::region::{Line, Region};
 use super::spares::Spares;
-use super::{Ledger, LedgerError, LedgerFault, Slots};
+use super::{Ledger, LedgerError, LedgerFault, Slots, UsageLine};
 use crate::failures::Seeds;
 use crate::key::KeyId;
 use crate::time::Hour;
@@ -155,6 +156,7 @@ impl Ledger {
             region: Region::of_file(file),
             failures_at: Header::FAILURES_AT,
             failure_sets: header.failure_sets as usize,
+            usage_at: USAGE_AT,
             hours_at: header.area_at(),
             seeds: header.seeds,
             slots: Slots::Shared(Keys {
@@ -193,6 +195,27 @@ impl Keys {
         self.with(region, |directory| directory.give_back(key, now))
     }
 
+    /// Shows every key that has a slot, also one that is held elsewhere or was
+    /// given back.
+    pub(super) fn each_slot(&self, region: &Region, show: &mut impl FnMut(KeyId, u32)) {
+        // What is damaged is passed over: the report of a `LedgerView` tells of it.
+        let _ = self.with(region, |directory| {
+            directory.each(&mut |_, node| {
+                let id = node.id_bits().and_then(KeyId::checked_from_bits);
+                if let (Some(id), Place::Held(slot) | Place::Resting { slot, .. }) =
+                    (id, node.found())
+                {
+                    // One that came since is mapped by now, or is beyond what
+                    // this process has space for.
+                    region.extend();
+                    show(id, slot);
+                }
+                Ok(true)
+            });
+            Ok(())
+        });
+    }
+
     /// Does something with the directory in a region.
     pub(super) fn with<T>(
         &self,
@@ -210,6 +233,7 @@ impl Keys {
         let outcome = work(&Directory {
             seeds: self.header.key_seeds,
             control: Control(&lines[CONTROL_AT]),
+            usage: UsageLine(&lines[USAGE_AT]),
             heads: &lines[heads_at..heads_at + self.header.head_lines()],
             area: &area,
             spares: &self.spares,

@@ -46,7 +46,7 @@ impl Iterator for Taken<'_> {
                 if taken.anothers
                     && let Some(ring) = ledger.ring(taken.slot)
                 {
-                    ring.clear();
+                    ring.clear(ledger.usage());
                 }
                 Some(taken.slot)
             }

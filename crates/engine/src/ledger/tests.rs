@@ -60,7 +60,7 @@ fn a_ring_that_is_charged_does_not_rest() {
     let shared = Shared::new(64);
     let before = shared.claim(key(0), 20);
     shared.give_back(key(0), 20);
-    shared.ring(before).count(hour(27), 1);
+    shared.count(before, hour(27), 1);
     assert_ne!(shared.claim(key(1), 35), before);
     assert_eq!(shared.claim(key(2), 36), before);
 }
@@ -101,7 +101,7 @@ fn lines_that_are_led_to_are_not_given_out_again() {
     let shared = Shared::new(64);
     let slots: Vec<_> = (0..5).map(|n| shared.claim(key(n), 20)).collect();
     for slot in &slots {
-        shared.ring(*slot).count(hour(20), 4);
+        shared.count(*slot, hour(20), 4);
     }
     shared.give_back(key(4), 20);
     shared.with(|directory| {

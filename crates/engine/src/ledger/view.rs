@@ -122,6 +122,32 @@ impl LedgerView {
         }
     }
 
+    /// What keys have used, see [`Engine::each_usage`](crate::Engine::each_usage).
+    pub fn each_usage(&self, mut show: impl FnMut(KeyId, Hour, u64)) {
+        self.ledger.each_usage(&mut show);
+    }
+
+    /// Who counted, see [`Engine::usage_source`](crate::Engine::usage_source).
+    ///
+    /// # Errors
+    ///
+    /// It has no identity yet, and the system gives no random bytes.
+    pub fn usage_source(&self) -> Result<[u8; 16], getrandom::Error> {
+        self.ledger.usage().source()
+    }
+
+    /// Says what is saved, see [`Engine::usage_saved`](crate::Engine::usage_saved).
+    pub fn usage_saved(&self, before: Hour) {
+        self.ledger.usage().set_unsaved_from(before.number().into());
+    }
+
+    /// Units lost, see
+    /// [`Engine::usage_overwritten`](crate::Engine::usage_overwritten).
+    #[must_use]
+    pub fn usage_overwritten(&self) -> u64 {
+        self.ledger.usage().overwritten()
+    }
+
     /// Looks at everything, at a time in unix seconds. Linear in the size of
     /// the ledger.
     #[must_use]

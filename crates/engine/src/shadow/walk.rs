@@ -199,6 +199,7 @@ impl Engine {
         }
         // Rows 10 and 11.
         let (hour, reset_s) = (Hour::of(unix_s), until_next_hour(unix_s));
+        let usage = || self.ledger.usage();
         let budget = |limit, remaining| {
             Some(Budget {
                 limit,
@@ -208,10 +209,10 @@ impl Engine {
         };
         let refused = match (self.ledger.ring(record.slot()), record.limit()) {
             (Some(ring), None) => {
-                ring.count(hour, request.cost);
+                ring.count(hour, request.cost, usage);
                 false
             }
-            (Some(ring), Some(limit)) => match ring.charge(hour, request.cost, limit) {
+            (Some(ring), Some(limit)) => match ring.charge(hour, request.cost, limit, usage) {
                 Charge::Admitted { remaining } => {
                     decision.budget = budget(limit, remaining);
                     false
@@ -221,7 +222,7 @@ impl Engine {
                     true
                 }
                 Charge::Refused { .. } => {
-                    ring.count(hour, request.cost);
+                    ring.count(hour, request.cost, usage);
                     decision.budget = budget(limit, 0);
                     false
                 }
