@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
-use crate::failures::{MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Recent, Seeds, Window, sets_for};
+use crate::exempt::Exempt;
+use crate::failures::{
+    Lately, MAX_BLOCKS_PER_WINDOW, MAX_THRESHOLD, Recent, Seeds, Window, sets_for,
+};
 use crate::key::{Forms, Prefixes, ServerSecret};
 use crate::keyring::Keyring;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
@@ -279,9 +282,10 @@ impl EngineBuilder {
             forms: Forms::of(&self.prefixes),
             prefixes: self.prefixes,
             origins: self.origins,
-            exempt: self.failures.exempt,
+            exempt: Exempt::new(self.failures.exempt),
             window,
             recent: Recent::new(),
+            lately: Lately::new(),
             clock: self.clock,
             keyring: Keyring::new([c, d, e, f], self.max_keys),
             sessions: Sessions::new(),

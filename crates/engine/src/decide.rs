@@ -285,10 +285,15 @@ impl Engine {
     /// them, and that of a blocked address for those that came at the same
     /// time as the last one, but after it.
     pub(crate) fn failure(&self, case: &Case<'_>, look: Look<'_>, reason: Reason) -> Decision {
-        if !self.exempt.contains(case.request.client)
-            && let Recorded::Blocked { until } = case.place.record(look, case.unix_s, &self.window)
-        {
-            return self.blocked(case, until);
+        if !self.exempt.contains(case.request.client) {
+            match case.place.record(look, case.unix_s, &self.window) {
+                Recorded::Counted => {}
+                Recorded::Began { until } => {
+                    self.recent.note(case.place, until);
+                    self.lately.note(case.request.client);
+                }
+                Recorded::Blocked { until } => return self.blocked(case, until),
+            }
         }
         if self.shadow.is_on() {
             return self.failure_in_shadow(case, reason);
@@ -305,7 +310,10 @@ impl Engine {
 
     #[inline(always)]
     pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
-        self.recent.note(case.place, until);
+        // As after a restart, or where another process has blocked it.
+        if self.recent.note(case.place, until) {
+            self.lately.note(case.request.client);
+        }
         if self.shadow.is_on() {
             return self.blocked_in_shadow(case, until);
         }

@@ -3,15 +3,14 @@
 //! How a request is decided is in [`decide`](crate::decide).
 
 use std::fmt;
-use std::net::IpAddr;
 
 use crate::builder::EngineBuilder;
-use crate::failures::{Recent, Window};
+use crate::exempt::Exempt;
+use crate::failures::{Lately, Recent, Window};
 use crate::key::{Forms, KeyId, Prefix, Prefixes, SecretKey, ServerSecret, TokenDigest};
 use crate::keyring::{Existing, KeyChangeError, Keyring};
 use crate::ledger::{Ledger, LedgerFault};
 use crate::name::Name;
-use crate::net::CidrList;
 use crate::origin::OriginList;
 use crate::policy::{KeyPolicy, KeyRecord, KeyState, SessionRecord};
 use crate::project::{ProjectId, Projects};
@@ -31,9 +30,10 @@ pub struct Engine {
     /// Ready to be looked at, what `prefixes` says.
     pub(crate) forms: Forms,
     pub(crate) origins: OriginList,
-    pub(crate) exempt: CidrList,
+    pub(crate) exempt: Exempt,
     pub(crate) window: Window,
     pub(crate) recent: Recent,
+    pub(crate) lately: Lately,
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
     pub(crate) sessions: Sessions,
@@ -290,15 +290,6 @@ impl Engine {
     /// serves no requests.
     pub fn purge_sessions(&self, unix_s: u64) -> usize {
         self.sessions.purge(unix_s)
-    }
-
-    /// Ends the block of an address (of its /64, for IPv6); whether there was
-    /// one. Its count starts again from nothing.
-    pub fn unblock(&self, ip: IpAddr, unix_s: u64) -> bool {
-        self.ledger
-            .failures()
-            .place(self.ledger.seeds(), ip.into())
-            .unblock(unix_s)
     }
 
     /// The name of a project that a decision of this engine names; empty for

@@ -25,10 +25,12 @@
 //! over HTTP is rendered by [`wire`].
 
 mod batch;
+mod blocks;
 mod builder;
 mod decide;
 mod decision;
 mod engine;
+mod exempt;
 mod explain;
 mod failures;
 mod hours;
@@ -50,6 +52,7 @@ mod sync;
 mod time;
 pub mod wire;
 
+pub use blocks::Blocked;
 pub use builder::{BuildError, EngineBuilder, FailureConfig};
 pub use decision::{Budget, Decision, Reason};
 pub use engine::{Engine, EngineStats, MintError};

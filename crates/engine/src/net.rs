@@ -17,19 +17,30 @@ pub struct ClientAddr {
 }
 
 impl ClientAddr {
+    // IPv4 lies in ffff:ffff::/32 and the all-zero /64 (that of `::1`) at
+    // ffff:fffe::/64. Both are multicast ranges (RFC 4291, 2.7), from which
+    // no client speaks, so that no two units share a word.
+    const V4: u64 = 0xFFFF_FFFF_0000_0000;
+    const ZERO: u64 = 0xFFFF_FFFE_0000_0000;
+
     /// `ip` is no IPv4-mapped one.
     const fn new(ip: IpAddr) -> Self {
-        // IPv4 lies in ffff:ffff::/32 and the all-zero /64 (that of `::1`) at
-        // ffff:fffe::/64. Both are multicast ranges (RFC 4291, 2.7), from which
-        // no client speaks, so that no two units share a word.
-        const V4: u64 = 0xFFFF_FFFF_0000_0000;
-        const ZERO: u64 = 0xFFFF_FFFE_0000_0000;
         let unit = match ip {
-            IpAddr::V4(ip) => V4 | ip.to_bits() as u64,
+            IpAddr::V4(ip) => Self::V4 | ip.to_bits() as u64,
             IpAddr::V6(ip) => match (ip.to_bits() >> 64) as u64 {
-                0 => ZERO,
+                0 => Self::ZERO,
                 prefix => prefix,
             },
+        };
+        Self { unit, ip }
+    }
+
+    /// An address that is counted in a unit, the first where several are.
+    pub(crate) fn of_unit(unit: u64) -> Self {
+        let ip = match unit {
+            Self::ZERO => Ipv6Addr::UNSPECIFIED.into(),
+            v4 if v4 & Self::V4 == Self::V4 => Ipv4Addr::from_bits(unit as u32).into(),
+            prefix => Ipv6Addr::from_bits(u128::from(prefix) << 64).into(),
         };
         Self { unit, ip }
     }
@@ -94,6 +105,15 @@ pub enum CidrError {
 }
 
 impl Cidr {
+    /// The addresses that are counted as one with this.
+    pub(crate) fn of_client(client: ClientAddr) -> Self {
+        let len = if client.ip.is_ipv4() { 32 } else { 64 };
+        Self {
+            base: mask(client.ip, len),
+            len,
+        }
+    }
+
     /// Whether the block holds an address.
     #[must_use]
     pub fn contains(&self, addr: ClientAddr) -> bool {
@@ -333,5 +353,15 @@ mod tests {
             "0.0.0.0 and its mapped form are one"
         );
         assert!(!units.contains(&0));
+        for (text, block) in [
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("255.255.255.255", "255.255.255.255/32"),
+            ("::1", "::/64"),
+            ("2001:db8:7:1::9", "2001:db8:7:1::/64"),
+        ] {
+            let again = ClientAddr::of_unit(addr(text).unit());
+            assert_eq!(again.unit(), addr(text).unit());
+            assert_eq!(Cidr::of_client(again).to_string(), block);
+        }
     }
 }

@@ -25,6 +25,7 @@
 //! window, in which newer ones are not. One that is a whole window older than
 //! the newest takes the place of what its bucket held since.
 
+mod lately;
 mod recent;
 mod set;
 mod tag;
@@ -34,6 +35,7 @@ mod window;
 use crate::ledger::Line;
 use crate::net::ClientAddr;
 
+pub(crate) use lately::Lately;
 pub(crate) use recent::Recent;
 use set::Set;
 use tag::AddressHash;
@@ -83,6 +85,9 @@ fn fold(a: u64, b: u64) -> u64 {
 pub(crate) enum Recorded {
     /// It was among the first `threshold`: answer what is wrong with the key.
     Counted,
+    /// It was the last of these: answer the same; the address is blocked until
+    /// then.
+    Began { until: u64 },
     /// The address is blocked until then.
     Blocked { until: u64 },
 }

@@ -31,13 +31,16 @@ impl Recent {
         now < u64::from(self.cell(place).load(Ordering::Relaxed))
     }
 
-    /// Notes that an address is blocked.
-    pub(crate) fn note(&self, place: Place<'_>, until: u64) {
+    /// Notes that an address is blocked; whether that was news. Where several
+    /// addresses share a cell, it is news of each that stays blocked longest.
+    pub(crate) fn note(&self, place: Place<'_>, until: u64) -> bool {
         let until = u32::try_from(until).unwrap_or(u32::MAX);
         let cell = self.cell(place);
         // Read first: as long as a block lasts its line is only read.
-        if cell.load(Ordering::Relaxed) < until {
+        let is_news = cell.load(Ordering::Relaxed) < until;
+        if is_news {
             cell.store(until, Ordering::Relaxed);
         }
+        is_news
     }
 }

@@ -23,12 +23,20 @@ impl Table {
 
     fn fail(&self, ip: u32, now: u64, window: &Window) -> Recorded {
         let place = self.view().place(SEEDS, addr(ip));
-        place.record(place.look(), now, window)
+        plain(place.record(place.look(), now, window))
     }
 
     fn blocked(&self, ip: u32, now: u64) -> Option<u64> {
         let place = self.view().place(SEEDS, addr(ip));
         place.look().blocked_until(now)
+    }
+}
+
+/// As the answer goes: the failure that blocks is counted like the others.
+fn plain(recorded: Recorded) -> Recorded {
+    match recorded {
+        Recorded::Began { .. } => Recorded::Counted,
+        other => other,
     }
 }
 

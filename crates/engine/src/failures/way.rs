@@ -152,8 +152,12 @@ impl<'a> Way<'a> {
             // are SeqCst, so that our count comes before what we read now, and
             // is seen by whoever is not seen by us.
             let sum = in_bucket + self.older(state, current);
-            if sum < window.threshold() || self.replace(state, state.next(window.block_end(now))) {
+            if sum < window.threshold() {
                 return Some(Recorded::Counted);
+            }
+            let until = window.block_end(now);
+            if self.replace(state, state.next(until)) {
+                return Some(Recorded::Began { until });
             }
         }
     }

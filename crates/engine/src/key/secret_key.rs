@@ -1,13 +1,14 @@
 //! Secrets in the clear: a key and a session token, as they are minted, shown
 //! once, and forgotten.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
 use zeroize::Zeroize;
 
 use super::tail::{self, Reader};
-use super::{CHECK_LEN, ID_LEN, KeyId, MAX_KEY_LEN, Prefix, SECRET_LEN, base62};
+use super::{CHECK_LEN, ID_LEN, KeyId, MAX_KEY_LEN, Prefix, SECRET_LEN, ServerSecret, base62};
 
 /// Characters of a session token that we mint: 43 base62 digits carry 256 bits.
 const TOKEN_LEN: usize = 43;
@@ -36,12 +37,36 @@ impl SecretKey {
     ///
     /// Where the operating system gives no random bytes.
     pub fn generate(prefix: &Prefix) -> Result<Self, getrandom::Error> {
+        Self::of_digits(prefix, |place| fill_base62(place, getrandom::fill))
+    }
+
+    /// The key that belongs to a seed under a server secret: the same whenever
+    /// it is asked for, and known to nobody without both. So what was handed
+    /// out can be handed out again without having been kept. A seed holds at
+    /// least 128 random bits, and is used for one key.
+    #[must_use]
+    pub fn derived(prefix: &Prefix, secret: &ServerSecret, seed: &[u8]) -> Self {
+        let mut stream = stream("tokenkit 2026-11-26 key of a seed v1", secret, seed);
+        let Ok(key) = Self::of_digits::<Infallible>(prefix, |place| {
+            fill_base62(place, |pool| {
+                stream.fill(pool);
+                Ok(())
+            })
+        });
+        key
+    }
+
+    /// A key whose id and secret are filled in by `fill`, with base62 digits.
+    fn of_digits<E>(
+        prefix: &Prefix,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut bytes = [0; MAX_KEY_LEN];
         let head = prefix.as_bytes().len();
         bytes[..head].copy_from_slice(prefix.as_bytes());
         bytes[head] = b'_';
         let body_end = head + 1 + ID_LEN + SECRET_LEN;
-        fill_base62(&mut bytes[head + 1..body_end])?;
+        fill(&mut bytes[head + 1..body_end])?;
         let check = tail::check_of(&bytes[..body_end]);
         let len = body_end + CHECK_LEN;
         base62::encode(u64::from(check), &mut bytes[body_end..len]);
@@ -126,8 +151,25 @@ impl SessionToken {
     /// Where the operating system gives no random bytes.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; TOKEN_LEN];
-        fill_base62(&mut bytes)?;
+        fill_base62(&mut bytes, getrandom::fill)?;
         Ok(Self(bytes))
+    }
+
+    /// The token that belongs to a seed under a server secret, as
+    /// [`SecretKey::derived`].
+    #[must_use]
+    pub fn derived(secret: &ServerSecret, seed: &[u8]) -> Self {
+        let mut stream = stream(
+            "tokenkit 2026-11-26 session token of a seed v1",
+            secret,
+            seed,
+        );
+        let mut bytes = [0; TOKEN_LEN];
+        let Ok(()) = fill_base62::<Infallible>(&mut bytes, |pool| {
+            stream.fill(pool);
+            Ok(())
+        });
+        Self(bytes)
     }
 
     /// The token in the clear: show it once, then drop it.
@@ -149,12 +191,21 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// Fills `out` with uniformly drawn base62 digits.
-fn fill_base62(out: &mut [u8]) -> Result<(), getrandom::Error> {
+/// A stream of bytes that look random, of a seed under a secret.
+fn stream(context: &str, secret: &ServerSecret, seed: &[u8]) -> blake3::OutputReader {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(secret.expose()).update(seed).finalize_xof()
+}
+
+/// Fills `out` with uniformly drawn base62 digits, made of random bytes.
+fn fill_base62<E>(
+    out: &mut [u8],
+    mut random: impl FnMut(&mut [u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut pool = [0; 64];
     let mut filled = 0;
     while filled < out.len() {
-        getrandom::fill(&mut pool)?;
+        random(&mut pool)?;
         for digit in pool.iter().copied().filter_map(base62::digit_from_random) {
             if let Some(place) = out.get_mut(filled) {
                 *place = digit;
@@ -195,6 +246,28 @@ mod tests {
         let token = SessionToken::generate().unwrap();
         assert_eq!(token.expose().len(), TOKEN_LEN);
         assert_eq!(format!("{token:?}"), "SessionToken(..)");
+    }
+
+    #[test]
+    fn of_a_seed_the_same_is_made_again() {
+        let prefix: Prefix = "tk_live".parse().unwrap();
+        let secret = ServerSecret::from_bytes([7; 32]);
+        let key = |secret, seed: &[u8]| SecretKey::derived(&prefix, secret, seed);
+        let first = key(&secret, b"seed");
+        assert_eq!(first.expose(), key(&secret, b"seed").expose());
+        assert_eq!(
+            first.expose().parse::<SecretKey>().unwrap().id(),
+            first.id()
+        );
+        assert_ne!(first.expose(), key(&secret, b"seee").expose());
+        let other = ServerSecret::from_bytes([8; 32]);
+        assert_ne!(first.expose(), key(&other, b"seed").expose());
+        let token = SessionToken::derived(&secret, b"seed");
+        assert_eq!(
+            token.expose(),
+            SessionToken::derived(&secret, b"seed").expose()
+        );
+        assert_ne!(token.expose()[..10], first.expose()[8..18]);
     }
 
     #[test]
