@@ -26,6 +26,16 @@ impl Engine {
         self.blocked_until(&case, case.place.look())
     }
 
+    /// The same with all the addresses that are blocked with it.
+    #[must_use]
+    pub fn block(&self, ip: IpAddr, unix_s: u64) -> Option<Blocked> {
+        let until = self.block_of(ip, unix_s)?;
+        Some(Blocked {
+            addresses: Cidr::of_client(ip.into()),
+            until,
+        })
+    }
+
     /// The addresses that are blocked at a time, those whose block ends last
     /// first.
     ///
@@ -38,12 +48,7 @@ impl Engine {
     pub fn blocks(&self, unix_s: u64) -> Vec<Blocked> {
         let addresses = self.lately.all().into_iter();
         let mut blocks: Vec<Blocked> = addresses
-            .filter_map(|client| {
-                Some(Blocked {
-                    addresses: Cidr::of_client(client),
-                    until: self.block_of(client.ip(), unix_s)?,
-                })
-            })
+            .filter_map(|client| self.block(client.ip(), unix_s))
             .collect();
         blocks.sort_by_key(|block| std::cmp::Reverse(block.until));
         blocks

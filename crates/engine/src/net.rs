@@ -114,6 +114,12 @@ impl Cidr {
         }
     }
 
+    /// The first address of the block.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.base
+    }
+
     /// Whether the block holds an address.
     #[must_use]
     pub fn contains(&self, addr: ClientAddr) -> bool {

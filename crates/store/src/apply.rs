@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{Engine, KeyChangeError, TokenDigest};
+use engine::{CidrList, Engine, KeyChangeError, TokenDigest};
 
 use crate::error::StoreError;
 use crate::follow::{Changes, Follower, SessionChange};
@@ -63,6 +63,7 @@ pub(crate) fn apply(engine: &Engine, changes: Changes) -> Result<(), FollowError
         engine.put_keys(changes.keys).map_err(FollowError::Engine)?;
     }
     apply_sessions(engine, changes.sessions);
+    apply_exempt(engine, changes.exempt);
     Ok(())
 }
 
@@ -74,7 +75,14 @@ pub(crate) fn apply_singly(engine: &Engine, changes: Changes) -> Result<(), Foll
         outcome = outcome.and(engine.put_keys(vec![record]));
     }
     apply_sessions(engine, changes.sessions);
+    apply_exempt(engine, changes.exempt);
     outcome.map_err(FollowError::Engine)
+}
+
+fn apply_exempt(engine: &Engine, exempt: Option<CidrList>) {
+    if let Some(exempt) = exempt {
+        engine.set_exempt(exempt);
+    }
 }
 
 fn apply_sessions(engine: &Engine, sessions: Vec<(TokenDigest, SessionChange)>) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use engine::{KeyId, Name};
+use engine::{Cidr, KeyId, Name};
 use rusqlite::ErrorCode;
 
 use crate::record::SessionId;
@@ -99,6 +99,8 @@ pub enum StoreError {
     TokenExists(KeyId),
     /// No admin token of this id is there.
     NoToken(KeyId),
+    /// This block was not exempted.
+    NoExempt(Cidr),
     /// A cursor of another list.
     OtherCursor,
     /// The system gave no random bytes.
@@ -248,6 +250,7 @@ impl fmt::Display for StoreError {
                 write!(f, "an admin token with the id {id} is in the store already")
             }
             Self::NoToken(id) => write!(f, "there is no admin token {id}"),
+            Self::NoExempt(addresses) => write!(f, "{addresses} is not exempt"),
             Self::OtherCursor => f.write_str(
                 "the cursor belongs to another list: give the one that came with the page before, \
                  with the same filters, or none",

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{KeyRecord, ServerSecret, SessionRecord, TokenDigest};
+use engine::{CidrList, KeyRecord, ServerSecret, SessionRecord, TokenDigest};
 use rusqlite::Connection;
 
 use crate::error::{Result, StoreError};
+use crate::exempt::{exempt_list, exempt_revision};
 use crate::file_identity::FileIdentity;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
@@ -25,6 +26,8 @@ pub struct Changes {
     pub keys: Vec<KeyRecord>,
     /// Sessions that came or ended.
     pub sessions: Vec<(TokenDigest, SessionChange)>,
+    /// All exempt address blocks, where any came or went.
+    pub exempt: Option<CidrList>,
 }
 
 /// What became of a session.
@@ -55,6 +58,8 @@ pub struct Follower {
     seen_rev: i64,
     /// The same of the admin tokens alone.
     tokens_rev: i64,
+    /// The same of the exempt blocks alone.
+    exempt_rev: i64,
     /// `PRAGMA data_version` at the last look that succeeded.
     seen_version: Option<i64>,
 }
@@ -79,6 +84,7 @@ impl Follower {
             file: file.map_err(|_| StoreError::Replaced(path.into()))?,
             seen_rev: 0,
             tokens_rev: 0,
+            exempt_rev: 0,
             seen_version: None,
         })
     }
@@ -118,8 +124,16 @@ impl Follower {
             send_sessions(&snapshot, &self.path, self.seen_rev, &mut apply)?;
         }
         let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
+        let exempt_rev = exempt_revision(&snapshot).map_err(sql)?;
+        if exempt_rev > self.exempt_rev {
+            apply(Changes {
+                exempt: Some(exempt_list(&snapshot, &self.path)?),
+                ..Changes::default()
+            })?;
+        }
         snapshot.commit().map_err(sql)?;
         self.tokens_rev = tokens_rev;
+        self.exempt_rev = exempt_rev;
         let changed = rev > self.seen_rev;
         self.seen_rev = rev;
         self.seen_version = Some(version);
@@ -185,7 +199,7 @@ fn send_keys<E: From<StoreError>>(
         if keys.len() == BATCH {
             apply(Changes {
                 keys: std::mem::replace(&mut keys, Vec::with_capacity(room)),
-                sessions: Vec::new(),
+                ..Changes::default()
             })?;
         }
     }
@@ -194,7 +208,7 @@ fn send_keys<E: From<StoreError>>(
     }
     apply(Changes {
         keys,
-        sessions: Vec::new(),
+        ..Changes::default()
     })
 }
 
@@ -219,8 +233,8 @@ fn send_sessions<E: From<StoreError>>(
         sessions.push((stored.token, change));
         if sessions.len() == BATCH {
             apply(Changes {
-                keys: Vec::new(),
                 sessions: std::mem::take(&mut sessions),
+                ..Changes::default()
             })?;
         }
     }
@@ -228,7 +242,7 @@ fn send_sessions<E: From<StoreError>>(
         return Ok(());
     }
     apply(Changes {
-        keys: Vec::new(),
         sessions,
+        ..Changes::default()
     })
 }

@@ -186,6 +186,15 @@ impl Writer<'_> {
         })
     }
 
+    /// A project as it is with this change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoProject`], or the store cannot be read.
+    pub fn project(&self, name: &Name) -> Result<Project> {
+        project_by_name(&self.transaction, self.path, name)
+    }
+
     /// Gives a project another label. Returns it as it is then.
     ///
     /// # Errors

@@ -122,6 +122,14 @@ CREATE TABLE admin_tokens (
     seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX admin_tokens_rev ON admin_tokens (rev);
+CREATE TABLE exempt (
+    addresses TEXT PRIMARY KEY,
+    note TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    rev INTEGER NOT NULL,
+    seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

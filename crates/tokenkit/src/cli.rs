@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Make, look at and end users' sessions, also while the server runs
     #[command(subcommand)]
     Session(Session),
+    /// Make, look at and revoke the tokens that open the admin address
+    #[command(subcommand)]
+    Admin(Admin),
     /// Look at, check or begin anew the file in which units and failures are counted
     #[command(subcommand)]
     Ledger(Ledger),
@@ -294,6 +297,55 @@ pub(crate) enum Session {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `tokenkit admin`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Make, look at and revoke admin tokens, also while the server runs
+    #[command(subcommand)]
+    Token(AdminToken),
+}
+
+/// `tokenkit admin token`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminToken {
+    /// Make an admin token and show it, this once
+    Create {
+        /// What people call the token
+        #[arg(long, value_name = "TEXT")]
+        name: String,
+        /// What it allows
+        #[arg(long)]
+        scope: TokenScope,
+        /// From when on it is refused: 30d, 12h, 2026-12-31T00:00:00Z, unix
+        /// seconds; never if left out
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List admin tokens
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse an admin token for ever
+    Revoke {
+        /// The token's id: the ten characters behind tk_admin_
+        id: String,
+    },
+}
+
+/// What an admin token allows, as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TokenScope {
+    /// To look
+    Read,
+    /// To look and to change
+    Write,
 }
 
 /// `tokenkit ledger`.

@@ -66,6 +66,12 @@ impl From<OperatorError> for Failure {
     }
 }
 
+impl From<store::StoreError> for OperatorError {
+    fn from(error: store::StoreError) -> Self {
+        Self::new(error)
+    }
+}
+
 impl From<store::StoreError> for Failure {
     fn from(error: store::StoreError) -> Self {
         Self::Operator(OperatorError::new(error))

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use engine::{Clock, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret};
 use store::{
-    Actor, Label, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
+    Actor, Label, Scope, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
     read_secret_file,
 };
 
+use crate::admin_token;
 use crate::error::OperatorError;
 use crate::settings::{Settings, StoreSettings};
 
@@ -18,6 +19,8 @@ use crate::settings::{Settings, StoreSettings};
 const FIRST_PROJECT: &str = "default";
 /// Its units an hour.
 const FIRST_LIMIT: u64 = 1000;
+/// What the first admin token is called.
+const FIRST_TOKEN: &str = "first start";
 
 /// Opens the store and the secret, both of which must be there.
 ///
@@ -59,18 +62,25 @@ pub(crate) fn open_or_create(settings: &Settings) -> Result<(Store, ServerSecret
     Ok((store, secret))
 }
 
-/// Where nothing was ever put into the store, makes a first key, which is
-/// handed out this once: in the project `default`, for 1000 units an hour. Of
-/// several first starts at once one makes it.
+/// What a first start makes, and hands out this once.
+pub(crate) struct First {
+    /// A key in the project `default`, for 1000 units an hour.
+    pub(crate) key: SecretKey,
+    /// An admin token that may look and change.
+    pub(crate) token: SecretKey,
+}
+
+/// Where nothing was ever put into the store, makes the first key and the first
+/// admin token. Of several first starts at once one makes them.
 ///
 /// # Errors
 ///
-/// The key cannot be stored.
-pub(crate) fn first_key(
+/// They cannot be stored.
+pub(crate) fn first_start(
     settings: &Settings,
     store: &mut Store,
     secret: &ServerSecret,
-) -> Result<Option<SecretKey>, OperatorError> {
+) -> Result<Option<First>, OperatorError> {
     if !store.is_new().map_err(OperatorError::new)? {
         return Ok(None);
     }
@@ -78,6 +88,8 @@ pub(crate) fn first_key(
     policy.hourly_limit = Some(Limit::try_from(FIRST_LIMIT).map_err(OperatorError::new)?);
     let prefix = default_prefix(settings)?;
     let (key, stored) = mint(secret, &prefix, policy, Label::default())?;
+    let name = FIRST_TOKEN.parse().map_err(OperatorError::new)?;
+    let (token, stored_token) = admin_token::mint(secret, name, Scope::Write, None)?;
     let mut writer = store
         .write_within(
             &Actor::system(),
@@ -91,8 +103,11 @@ pub(crate) fn first_key(
         return Ok(None);
     }
     writer.add_key(&stored).map_err(OperatorError::new)?;
+    writer
+        .add_token(&stored_token)
+        .map_err(OperatorError::new)?;
     writer.commit().map_err(OperatorError::new)?;
-    Ok(Some(key))
+    Ok(Some(First { key, token }))
 }
 
 /// Starts a change of the store at the command line, which may have to wait for
@@ -261,11 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_start_makes_a_key() {
+    fn only_the_first_start_makes_a_key_and_a_token() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
         let (mut store, secret) = open_or_create(&settings).unwrap();
-        let key = first_key(&settings, &mut store, &secret).unwrap().unwrap();
+        let First { key, token } = first_start(&settings, &mut store, &secret)
+            .unwrap()
+            .unwrap();
         let stored = store.key(key.id()).unwrap();
         assert!(stored.record.digest == secret.digest_key(key.expose().as_bytes()));
         assert_eq!(stored.record.policy.project.as_str(), "default");
@@ -273,10 +290,13 @@ mod tests {
             stored.record.policy.hourly_limit.map(Limit::units),
             Some(1000)
         );
+        let tokens = store.tokens().unwrap();
+        assert_eq!((tokens.len(), tokens[0].scope), (1, Scope::Write));
+        assert!(tokens[0].digest == secret.digest_key(token.expose().as_bytes()));
         for _ in 0..2 {
             let (mut store, secret) = open_or_create(&settings).unwrap();
-            let key = first_key(&settings, &mut store, &secret).unwrap();
-            assert!(key.is_none());
+            let first = first_start(&settings, &mut store, &secret).unwrap();
+            assert!(first.is_none());
         }
     }
 
@@ -286,8 +306,8 @@ mod tests {
         let settings = settings(folder.path());
         let start = || {
             let (mut store, secret) = open_or_create(&settings).unwrap();
-            let key = first_key(&settings, &mut store, &secret).unwrap();
-            key.is_some()
+            let first = first_start(&settings, &mut store, &secret).unwrap();
+            first.is_some()
         };
         let keys: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();

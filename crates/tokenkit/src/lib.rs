@@ -7,6 +7,7 @@
     allow(dead_code, unused_imports, reason = "the gate is left out")
 )]
 
+mod admin_token;
 mod cli;
 mod command;
 mod error;

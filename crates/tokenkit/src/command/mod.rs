@@ -1,6 +1,7 @@
 //! The commands but `serve`: each writes what it was asked for to one writer,
 //! and changes the store in one transaction.
 
+mod admin;
 mod export;
 mod fields;
 mod healthcheck;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Serve(_) => serve::run(cli.settings()?)?,
         Command::Key(command) => return key::run(&cli.settings()?, command, out),
         Command::Session(command) => session::run(&cli.settings()?, command, out)?,
+        Command::Admin(command) => admin::run(&cli.settings()?, command, out)?,
         Command::Ledger(command) => return ledger::run(&cli.settings()?, command, out),
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
         Command::Healthcheck => return Ok(healthcheck::run(&cli.settings()?)?),

@@ -113,7 +113,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         follower,
         store,
         secret,
-        first_key,
+        first,
     } = opened.map_err(|error| OperatorError::wrap("loading the keys failed", error))??;
 
     let live = Arc::new(ArcSwap::from_pointee(live));
@@ -130,22 +130,25 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         Arc::clone(&engine),
         Arc::clone(status.totals()),
     )?);
-    front.open(Control::new(
-        &settings,
-        Arc::clone(&engine),
-        Arc::clone(&live),
-        Arc::clone(&following),
-        store,
-        &secret,
-    )?);
+    let made = control::Made {
+        settings: settings.clone(),
+        engine: Arc::clone(&engine),
+        live: Arc::clone(&live),
+        following: Arc::clone(&following),
+        status: Arc::clone(&status),
+    };
+    let control = Control::new(made, store, &secret)?;
+    control.renew_door()?;
+    runtime.spawn(control::keep_door(control.clone()));
+    front.open(control);
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
         store: Arc::clone(following.health()),
     });
     let listen = listener.local_addr().unwrap_or(settings.server.listen);
-    if let Some(key) = first_key {
-        opening::show_first_key(&key, listen);
+    if let Some(first) = first {
+        opening::show_first(&first, listen, admin_listen);
     }
     tracing::info!(
         %listen,

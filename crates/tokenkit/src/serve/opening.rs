@@ -4,14 +4,14 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use engine::{Engine, SecretKey, ServerSecret};
+use engine::{Engine, ServerSecret};
 use store::{Follower, Store};
 
 use super::follow;
 use super::ledger;
 use super::live::Live;
 use crate::error::OperatorError;
-use crate::keystore;
+use crate::keystore::{self, First};
 use crate::reach::reachable;
 use crate::settings::Settings;
 
@@ -23,8 +23,8 @@ pub(super) struct Opened {
     /// For changes.
     pub(super) store: Store,
     pub(super) secret: ServerSecret,
-    /// The key that a first start has made.
-    pub(super) first_key: Option<SecretKey>,
+    /// What a first start has made.
+    pub(super) first: Option<First>,
 }
 
 /// Opens the store, which a first start makes, and loads it.
@@ -52,7 +52,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     let live = Live::new(settings, &engine)?;
     // The first key comes after all that settings could be wrong about: a start
     // that fails later than this has made a key that nobody is shown.
-    let first_key = keystore::first_key(settings, &mut store, &secret)?;
+    let first = keystore::first_start(settings, &mut store, &secret)?;
     let keys = store.keys().map_err(OperatorError::new)?;
     keystore::check_number(settings, keys).map_err(|error| {
         OperatorError::wrap(format_args!("{} is too full", file.display()), error)
@@ -64,19 +64,23 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
         follower,
         store,
         secret,
-        first_key,
+        first,
     })
 }
 
-/// Shows the first key, once and nowhere else, with a command to try it by.
-/// Where standard output is gone, nobody is there to read it.
-pub(super) fn show_first_key(key: &SecretKey, listen: SocketAddr) {
+/// Shows the first key and the first admin token, once and nowhere else, with a
+/// command and a page to try them by. Where standard output is gone, nobody is
+/// there to read it.
+pub(super) fn show_first(first: &First, listen: SocketAddr, admin: SocketAddr) {
     let mut out = io::stdout().lock();
     let _ = write!(
         out,
-        "The first key, shown this once:\n\n    {key}\n\nTry it:\n\n    curl -H 'api-key: {key}' http://{at}/\n\n",
-        key = key.expose(),
+        "The first key, shown this once:\n\n    {key}\n\nTry it:\n\n    curl -H 'api-key: {key}' http://{at}/\n\n\
+         The first admin token, shown this once:\n\n    {token}\n\nSign in with it:\n\n    http://{admin}/\n\n",
+        key = first.key.expose(),
+        token = first.token.expose(),
         at = reachable(listen),
+        admin = reachable(admin),
     )
     .and_then(|()| out.flush());
 }

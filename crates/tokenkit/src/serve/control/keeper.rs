@@ -67,20 +67,22 @@ impl Keeper {
         .await
     }
 
-    /// Changes the store, all of it or nothing, as somebody and at a unix second.
+    /// Changes the store, all of it or nothing, as somebody and at a unix second;
+    /// then does what follows from that, while others write already.
     ///
     /// # Errors
     ///
     /// That of `change`, after which nothing was changed; or the store cannot
-    /// be written.
+    /// be written; or that of `then`.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         actor: Actor,
         now: u64,
         change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem> + Send + 'static,
+        then: impl FnOnce(T) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let shared = Arc::clone(&self.shared);
-        on_a_thread(move || shared.write(&actor, now, change)).await
+        on_a_thread(move || shared.write(&actor, now, change).and_then(then)).await
     }
 
     /// As [`read`](Self::read), on a thread that may wait already.

@@ -10,6 +10,7 @@
 //! | `extract`, `problem` | what handlers take and answer |
 //! | `keeper` | the store, on threads that may wait |
 //! | `status` | health, readiness, metrics |
+//! | `work` | what can be done, by the API and the pages alike |
 //! | `api` | `/v1` |
 
 // Parts of it wait for the API and the pages.
@@ -24,22 +25,29 @@ mod keeper;
 mod listen;
 mod problem;
 mod status;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use engine::{ClientAddr, Engine, ServerSecret};
 use http::HeaderMap;
 use store::{Following, Store};
 
-pub(crate) use self::door::{Admin, Door, Scope, Visit};
+use self::api::UnderWay;
+pub(crate) use self::door::{Admin, Door, Visit};
 pub(crate) use self::extract::{Form, SignedIn, Whole};
 pub(crate) use self::front::Front;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::listen::{Ends, start};
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::status::{Parts, Status};
+pub(crate) use self::work::{
+    BlockedAddress, ExemptBlock, KeyChange, NewKey, NewProject, NewSession, NewToken, Overview,
+    Precondition, Rotation,
+};
 use super::live::Live;
 use crate::error::OperatorError;
 use crate::settings::Settings;
@@ -49,50 +57,70 @@ use crate::settings::Settings;
 pub(crate) struct Control(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
-    engine: Arc<Engine>,
-    live: Arc<ArcSwap<Live>>,
-    following: Arc<Following>,
+    made: Made,
     keeper: Keeper,
     door: Door,
+    under_way: UnderWay,
+}
+
+/// What the start has made.
+pub(crate) struct Made {
+    pub(crate) settings: Settings,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) following: Arc<Following>,
+    pub(crate) status: Arc<Status>,
 }
 
 impl Control {
+    /// Takes what the start has made, the store open for changes, and the
+    /// secret.
+    ///
     /// # Errors
     ///
     /// There is no room for the door's own table.
     pub(crate) fn new(
-        settings: &Settings,
-        engine: Arc<Engine>,
-        live: Arc<ArcSwap<Live>>,
-        following: Arc<Following>,
+        made: Made,
         store: Store,
         secret: &ServerSecret,
     ) -> Result<Self, OperatorError> {
-        let wait = settings.store.lock_timeout;
+        let wait = made.settings.store.lock_timeout;
         Ok(Self(Arc::new(Inner {
-            door: Door::new(settings, secret)?,
+            door: Door::new(&made.settings, secret)?,
             keeper: Keeper::new(store, secret.clone(), wait),
-            settings: settings.clone(),
-            engine,
-            live,
-            following,
+            under_way: UnderWay::default(),
+            made,
         })))
     }
 
     /// The settings that the server was started with.
     pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.made.settings
     }
 
     /// The engine that decides about clients' requests.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.0.engine
+        &self.0.made.engine
     }
 
     /// The admin door.
     pub(crate) fn door(&self) -> &Door {
         &self.0.door
+    }
+
+    /// The thread that takes changes of the store into the engine.
+    fn following(&self) -> &Following {
+        &self.0.made.following
+    }
+
+    /// What is counted.
+    fn status(&self) -> &Status {
+        &self.0.made.status
+    }
+
+    /// Requests that make something and are being answered.
+    fn under_way(&self) -> &UnderWay {
+        &self.0.under_way
     }
 
     /// The store.
@@ -102,11 +130,37 @@ impl Control {
 
     /// Whose request it is: the peer, or whom a trusted proxy names.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddr {
-        self.0.live.load().gate.client(peer.ip(), headers)
+        self.0.made.live.load().gate.client(peer.ip(), headers)
     }
 
     /// The time in unix seconds.
     pub(crate) fn now(&self) -> u64 {
-        self.0.engine.clock().now()
+        self.0.made.engine.clock().now()
+    }
+}
+
+/// How often the door looks for tokens that others have made or revoked.
+const RENEW: Duration = Duration::from_millis(500);
+
+/// Has the door know what the command line, or another server, does to the
+/// tokens, as long as the runtime runs.
+pub(crate) async fn keep_door(control: Control) {
+    let mut turns = tokio::time::interval(RENEW);
+    let mut told = None;
+    loop {
+        turns.tick().await;
+        let control = control.clone();
+        let renewed = tokio::task::spawn_blocking(move || control.renew_door()).await;
+        let error = match renewed {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if error != told
+            && let Some(error) = &error
+        {
+            tracing::error!(%error, "those known before stay in force, and it is tried again");
+        }
+        told = error;
     }
 }

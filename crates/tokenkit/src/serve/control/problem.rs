@@ -242,11 +242,25 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NoKey(id) => Self::not_found(format!("There is no key {id}.")),
             StoreError::NoSession => Self::not_found("There is no such session."),
+            StoreError::NoProject(name) => Self::not_found(format!("There is no project {name}.")),
+            StoreError::NoToken(id) => Self::not_found(format!("There is no admin token {id}.")),
+            StoreError::NoExempt(_) => Self::not_found("This block was not exempted."),
             StoreError::Revoked(id) => Self::conflict(
                 "revoked",
                 format!("Key {id} is revoked, and stays so: make another."),
             ),
-            StoreError::Locked { .. } => Self::unavailable(
+            StoreError::Unusable { id, why } => Self::conflict(
+                why,
+                format!("Key {id} is {why}: only a key that works can be replaced."),
+            ),
+            StoreError::ProjectExists(name) => {
+                Self::conflict("exists", format!("The project {name} is there already."))
+            }
+            StoreError::Changed { .. } => Self::changed(),
+            StoreError::OtherCursor => {
+                Self::invalid(vec![Fault::parameter("cursor", error.to_string())])
+            }
+            StoreError::Locked(_) => Self::unavailable(
                 "store_busy",
                 "Another program is writing the store: try again in a moment.",
             ),

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use engine::Engine;
+use engine::{Engine, Reason};
 use http::{Method, Response, StatusCode};
 use store::Health;
 
@@ -71,6 +71,12 @@ impl Status {
             ledger_fault: parts.engine.ledger_fault().is_some(),
         };
         metrics::exposition(&parts.counters, &self.totals, gauges)
+    }
+
+    /// Decisions so far, by their reason.
+    pub(crate) fn decisions(&self) -> Vec<(Reason, u64)> {
+        let counters = self.parts.get().map(|parts| &parts.counters[..]);
+        metrics::decided(counters.unwrap_or_default())
     }
 
     /// Whether the server lives.

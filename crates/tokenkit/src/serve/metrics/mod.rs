@@ -49,6 +49,15 @@ pub(super) fn exposition(threads: &[Arc<Counters>], totals: &Totals, gauges: Gau
     page.into_text()
 }
 
+/// Decisions of all threads, by their reason.
+pub(super) fn decided(threads: &[Arc<Counters>]) -> Vec<(Reason, u64)> {
+    let threads = All(threads);
+    let decided = Reason::ALL.into_iter();
+    decided
+        .map(|reason| (reason, threads.decisions(reason)))
+        .collect()
+}
+
 fn build_info(page: &mut Page) {
     page.family("tokenkit_build_info", "gauge", "The version that runs.");
     let labels = [

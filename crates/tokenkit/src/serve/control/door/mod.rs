@@ -15,42 +15,24 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use engine::{
-    ClientAddr, Credential, Engine, FailureConfig, KeyDigest, KeyId, KeyPolicy, KeyRecord,
-    KeyState, Name, Prefix, Prefixes, Reason, Request, ServerSecret,
+    ClientAddr, Credential, Engine, FailureConfig, KeyId, KeyPolicy, KeyRecord, KeyState, Name,
+    Prefixes, Reason, Request, ServerSecret,
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use store::{Actor, Scope, Store, StoredToken};
 
 pub(crate) use self::sign_in::Visit;
 use self::sign_in::Visits;
 use super::problem::Problem;
+use crate::admin_token;
 use crate::error::OperatorError;
 use crate::settings::Settings;
 
-/// What admin tokens begin with.
-pub(crate) const PREFIX: &str = "tk_admin";
 /// Tokens that the door knows at a time, revoked and expired ones included.
-pub(crate) const MAX_TOKENS: u32 = 65_536;
+const MAX_TOKENS: u32 = 65_536;
 /// Addresses whose guesses are remembered.
 const MAX_ADDRESSES: u32 = 4096;
-
-/// What a token allows; each allows what those before it do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scope {
-    /// To look.
-    Read,
-    /// To change.
-    Write,
-}
-
-impl Scope {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-}
 
 /// Whoever showed a good token.
 #[derive(Clone, Debug)]
@@ -63,6 +45,11 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
+    /// Who a change is by that is made through the API.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::token(self.id)
+    }
+
     /// Lets through who may change things.
     ///
     /// # Errors
@@ -79,26 +66,15 @@ impl Admin {
     }
 }
 
-/// A token as the door has to know it.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownToken {
-    pub(crate) id: KeyId,
-    pub(crate) digest: KeyDigest,
-    pub(crate) name: String,
-    pub(crate) scope: Scope,
-    pub(crate) expires_at: Option<u64>,
-    pub(crate) revoked: bool,
-}
-
 /// The door.
 pub(crate) struct Door {
     engine: Engine,
     project: Name,
     /// By the token's id; replaced as a whole.
     admins: ArcSwap<HashMap<KeyId, Admin>>,
-    /// Held while the tokens are renewed, so that an older look at the store
-    /// never comes after a newer one.
-    renewing: Mutex<()>,
+    /// [`Store::tokens_revision`] of these. Held while they are renewed, so that
+    /// an older look at the store never comes after a newer one.
+    seen: Mutex<Option<i64>>,
     visits: Visits,
 }
 
@@ -112,7 +88,7 @@ impl Door {
         let cannot = |error: &dyn std::fmt::Display| {
             OperatorError::wrap("the admin address cannot be guarded", error)
         };
-        let prefix: Prefix = PREFIX.parse().map_err(|error| cannot(&error))?;
+        let prefix = admin_token::prefix().map_err(|error| cannot(&error))?;
         // Whom the server's clients are exempted among may still not guess here.
         let failures = FailureConfig {
             exempt: engine::CidrList::default(),
@@ -129,44 +105,50 @@ impl Door {
             engine,
             project: "admin".parse().map_err(|error| cannot(&error))?,
             admins: ArcSwap::default(),
-            renewing: Mutex::new(()),
+            seen: Mutex::new(None),
             visits: Visits::new(&settings.admin),
         })
     }
 
-    /// Takes over the tokens that there are now, in the place of those before.
-    /// `look` is called while no other renewal is under way.
+    /// Takes over the tokens that the store holds now, in the place of those
+    /// before, where any has changed. Costs a microsecond where none has.
     ///
     /// # Errors
     ///
-    /// That of `look`; or there are more than [`MAX_TOKENS`]: those known
+    /// The store cannot be read, or holds more than 65,536 tokens: those known
     /// before stay in force.
-    pub(crate) fn renew<E: From<engine::KeyChangeError>>(
-        &self,
-        look: impl FnOnce() -> Result<Vec<KnownToken>, E>,
-    ) -> Result<(), E> {
-        // A panic in a look leaves nothing half done here.
-        let _turn = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = look()?;
+    pub(crate) fn renew(&self, store: &Store) -> Result<(), OperatorError> {
+        let cannot = |error: &dyn std::fmt::Display| {
+            OperatorError::wrap("the admin tokens cannot be taken over", error)
+        };
+        // Whatever panics under it leaves the revision as it was.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The revision first: what comes between the two is looked at again.
+        let revision = store.tokens_revision().map_err(|error| cannot(&error))?;
+        if *seen == Some(revision) {
+            return Ok(());
+        }
+        let tokens = store.tokens().map_err(|error| cannot(&error))?;
+        let admin = |token: &StoredToken| Admin {
+            id: token.id,
+            name: token.name.to_string(),
+            scope: token.scope,
+        };
         let admins: HashMap<KeyId, Admin> = tokens
             .iter()
-            .map(|token| {
-                let admin = Admin {
-                    id: token.id,
-                    name: token.name.clone(),
-                    scope: token.scope,
-                };
-                (token.id, admin)
-            })
+            .map(|token| (token.id, admin(token)))
             .collect();
         let before = self.admins.load_full();
         let records = tokens.into_iter().map(|token| record(token, self.project));
-        self.engine.put_keys(records.collect())?;
+        self.engine
+            .put_keys(records.collect())
+            .map_err(|error| cannot(&error))?;
         for id in before.keys().filter(|id| !admins.contains_key(id)) {
             // It is there: nobody else takes one away.
             let _ = self.engine.remove_key(*id);
         }
         self.admins.store(admins.into());
+        *seen = Some(revision);
         Ok(())
     }
 
@@ -273,12 +255,12 @@ fn bearer(value: &[u8]) -> Credential<'_> {
 
 /// A token as the engine keeps it. Its scope is kept beside: what each key must
 /// have, a project, is the same for all.
-fn record(token: KnownToken, project: Name) -> KeyRecord {
+fn record(token: StoredToken, project: Name) -> KeyRecord {
     let mut policy = KeyPolicy::new(project);
     policy.expires_at = token.expires_at;
-    policy.state = match token.revoked {
-        true => KeyState::Revoked,
-        false => KeyState::Active,
+    policy.state = match token.revoked_at {
+        Some(_) => KeyState::Revoked,
+        None => KeyState::Active,
     };
     KeyRecord {
         id: token.id,

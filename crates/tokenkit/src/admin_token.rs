@@ -1,0 +1,55 @@
+//! Admin tokens: keys in form, with a prefix of their own.
+
+use engine::{Prefix, PrefixError, SecretKey, ServerSecret};
+use store::{Label, Scope, StoredToken};
+
+use crate::error::OperatorError;
+use crate::keystore::now;
+
+/// What every admin token begins with.
+pub(crate) const PREFIX: &str = "tk_admin";
+
+/// The same, checked.
+///
+/// # Errors
+///
+/// None: it is a prefix.
+pub(crate) fn prefix() -> Result<Prefix, PrefixError> {
+    PREFIX.parse()
+}
+
+/// Mints a token: its secret form, and what is stored of it.
+///
+/// # Errors
+///
+/// The system gives no random bytes.
+pub(crate) fn mint(
+    secret: &ServerSecret,
+    name: Label,
+    scope: Scope,
+    expires_at: Option<u64>,
+) -> Result<(SecretKey, StoredToken), OperatorError> {
+    let prefix = prefix().map_err(OperatorError::new)?;
+    let token = SecretKey::generate(&prefix).map_err(|cause| {
+        OperatorError::wrap("the system gave no random bytes for a token", cause)
+    })?;
+    let stored = StoredToken {
+        id: token.id(),
+        digest: secret.digest_key(token.expose().as_bytes()),
+        name,
+        scope,
+        created_at: now(),
+        expires_at,
+        revoked_at: None,
+    };
+    Ok((token, stored))
+}
+
+/// What has become of a token at a time: `active`, `expired` or `revoked`.
+pub(crate) fn state(token: &StoredToken, now: u64) -> &'static str {
+    match (token.revoked_at, token.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(expires_at)) if expires_at <= now => "expired",
+        _ => "active",
+    }
+}

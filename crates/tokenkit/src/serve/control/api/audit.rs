@@ -1,0 +1,55 @@
+//! `/v1/audit`: who changed what.
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{Response, StatusCode};
+use serde_json::json as value;
+use store::AuditQuery;
+
+use super::creation::json;
+use super::query::{MAX_PAGE, Query};
+use super::views::AuditView;
+use crate::serve::control::{Control, Problem};
+
+pub(super) async fn list(
+    State(control): State<Control>,
+    mut query: Query,
+) -> Result<Response<Body>, Problem> {
+    let (limit, before): (usize, Option<Before>) = query.page(MAX_PAGE);
+    let text = |text: &str| Ok(text.to_owned());
+    let object = query.optional("object", text);
+    let actor = query.optional("actor", text);
+    let action = query.optional("action", text);
+    query.end()?;
+    let page = control
+        .read(move |store| {
+            Ok(store.audit(&AuditQuery {
+                object: object.as_deref(),
+                actor: actor.as_deref(),
+                action: action.as_deref(),
+                before: before.map(|Before(seq)| seq),
+                limit,
+            })?)
+        })
+        .await?;
+    let entries: Vec<_> = page.entries.into_iter().map(AuditView::of).collect();
+    let next = page.next.map(|next| format!("a{next}"));
+    json(
+        StatusCode::OK,
+        &value!({ "entries": entries, "next_cursor": next }),
+    )
+}
+
+/// Where the next page begins.
+struct Before(i64);
+
+impl std::str::FromStr for Before {
+    type Err = store::CursorError;
+
+    fn from_str(text: &str) -> Result<Self, store::CursorError> {
+        let seq = text.strip_prefix('a').and_then(|seq| seq.parse().ok());
+        seq.filter(|seq| *seq >= 0)
+            .map(Self)
+            .ok_or(store::CursorError)
+    }
+}

@@ -1,0 +1,208 @@
+//! The members of a JSON body, each checked; everything that is wrong is told
+//! at once, with a pointer to where it stands.
+
+use axum::body::Body;
+use axum::extract::FromRequest;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::serve::control::extract::{Whole, wants_type};
+use crate::serve::control::{Control, Fault, Problem};
+use crate::settings::nearest;
+use crate::when;
+
+/// The media type of bodies.
+const JSON: &str = "application/json";
+
+/// A JSON object, as it was sent.
+pub(super) struct Json {
+    object: Map<String, Value>,
+    /// The bytes that it was made of.
+    pub(super) bytes: bytes::Bytes,
+}
+
+impl FromRequest<Control> for Json {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, control: &Control) -> Result<Self, Problem> {
+        wants_type(&request, JSON)?;
+        let Whole(bytes) = Whole::from_request(request, control).await?;
+        Self::of(bytes)
+    }
+}
+
+impl Json {
+    fn of(bytes: bytes::Bytes) -> Result<Self, Problem> {
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(object)) => Ok(Self { object, bytes }),
+            Ok(_) => Err(Problem::invalid(vec![Fault::body("an object is wanted")])),
+            Err(error) => Err(Problem::bad_request(format!(
+                "The body is no JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))),
+        }
+    }
+
+    /// The members, to be taken out one by one.
+    pub(super) fn members(self) -> Members {
+        Members {
+            rest: self.object,
+            known: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// The same, or no body at all, which is as good as an empty object.
+pub(super) struct JsonOrNothing(pub(super) Json);
+
+impl FromRequest<Control> for JsonOrNothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, control: &Control) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return Json::from_request(request, control).await.map(Self);
+        }
+        let Whole(bytes) = Whole::from_request(request, control).await?;
+        if bytes.is_empty() {
+            return Json::of(bytes::Bytes::from_static(b"{}")).map(Self);
+        }
+        // It says so with the type that is wanted.
+        wants_type(&Request::new(Body::empty()), JSON)?;
+        Json::of(bytes).map(Self)
+    }
+}
+
+/// Members that were not taken out yet, and what was wrong with the others.
+pub(super) struct Members {
+    rest: Map<String, Value>,
+    known: Vec<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Members {
+    /// A member that may be left out; `None` also where it is wrong.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        self.known.push(name);
+        let value = self.rest.remove(name)?;
+        match read(&value) {
+            Ok(read) => Some(read),
+            Err(detail) => {
+                self.faults.push(Fault::member(name, detail));
+                None
+            }
+        }
+    }
+
+    /// A member that has to be there; `None` where it is wrong or missing.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.rest.contains_key(name) {
+            self.known.push(name);
+            self.faults.push(Fault::member(name, "it is missing"));
+            return None;
+        }
+        self.optional(name, read)
+    }
+
+    /// What all of them make, where none is wrong.
+    ///
+    /// # Errors
+    ///
+    /// 422, with everything that is wrong.
+    pub(super) fn finish<T>(mut self, made: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+        for name in self.rest.keys() {
+            let hint = match nearest(name, self.known.iter().copied()) {
+                "" => String::new(),
+                known => format!("; did you mean {known}?"),
+            };
+            let fault = Fault::member(name, format!("no such member is known{hint}"));
+            self.faults.push(fault);
+        }
+        match made() {
+            Some(made) if self.faults.is_empty() => Ok(made),
+            _ => Err(Problem::invalid(self.faults)),
+        }
+    }
+}
+
+/// A text.
+pub(super) fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| "a text is wanted".into())
+}
+
+/// A text that a type's own parser takes.
+pub(super) fn parsed<T>(value: &Value) -> Result<T, String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    text(value)?.parse().map_err(|error: T::Err| hidden(error))
+}
+
+/// A value, or `null` for none.
+pub(super) fn nullable<T>(
+    read: impl FnOnce(&Value) -> Result<T, String>,
+) -> impl FnOnce(&Value) -> Result<Option<T>, String> {
+    |value| match value {
+        Value::Null => Ok(None),
+        value => read(value).map(Some),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &Value) -> Result<bool, String> {
+    value
+        .as_bool()
+        .ok_or_else(|| "true or false is wanted".into())
+}
+
+/// Whole units, or seconds, that a limit takes.
+pub(super) fn number(value: &Value) -> Result<u64, String> {
+    value
+        .as_u64()
+        .ok_or_else(|| "a whole number, not negative, is wanted".into())
+}
+
+/// A list of texts.
+pub(super) fn texts(value: &Value) -> Result<Vec<&str>, String> {
+    let wanted = || "a list of texts is wanted".to_owned();
+    let items = value.as_array().ok_or_else(wanted)?.iter();
+    items.map(|item| item.as_str().ok_or_else(wanted)).collect()
+}
+
+/// A time: RFC 3339, in whole seconds from 1970 to 9999; a fraction is cut off.
+pub(super) fn time(value: &Value) -> Result<u64, String> {
+    time_of(text(value)?)
+}
+
+/// The same, of a text.
+pub(super) fn time_of(text: &str) -> Result<u64, String> {
+    let wanted = || "a time as 2026-12-31T00:00:00Z (RFC 3339), from 1970 on, is wanted".to_owned();
+    let time: Timestamp = text.parse().map_err(|_| wanted())?;
+    // The parser takes more than RFC 3339 has, such as names of time zones.
+    if !text.is_ascii() || text.contains(['[', ' ']) || time.as_second() < 0 {
+        return Err(wanted());
+    }
+    u64::try_from(time.as_second()).map_err(|_| wanted())
+}
+
+/// A time as the API shows it.
+pub(super) fn shown_time(unix_s: u64) -> String {
+    when::show_when(unix_s)
+}
+
+/// An error as it may be shown: what was sent could be a secret in a wrong
+/// place.
+pub(super) fn hidden(error: impl std::fmt::Display) -> String {
+    crate::error::without_secrets(&error.to_string())
+}

@@ -1,0 +1,81 @@
+//! Users' sessions: making and ending them.
+
+use engine::{Name, SessionRecord, SessionToken};
+use store::{Actor, SessionId, StoredSession, Writer};
+
+use super::Maker;
+use super::keys::future;
+use crate::serve::control::{Control, Problem};
+
+/// How long an expired session is kept for people to look at.
+const KEEP_EXPIRED_S: u64 = 7 * 86_400;
+
+/// A session to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSession {
+    pub(crate) project: Name,
+    pub(crate) user: Name,
+    pub(crate) expires_at: Option<u64>,
+}
+
+impl Control {
+    /// Makes a session, within a change.
+    ///
+    /// # Errors
+    ///
+    /// 422 for an expiry that is over.
+    pub(crate) fn create_session_in(
+        &self,
+        writer: &mut Writer<'_>,
+        maker: &Maker,
+        new: NewSession,
+    ) -> Result<(SessionToken, StoredSession), Problem> {
+        let now = self.now();
+        let faults = future(new.expires_at, now);
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        let token = maker.token(self.secret())?;
+        let stored = StoredSession {
+            token: self.secret().digest_token(token.expose().as_bytes()),
+            id: SessionId::of(&token),
+            session: SessionRecord {
+                project: new.project,
+                user: new.user,
+                expires_at: new.expires_at,
+            },
+            created_at: now,
+            ended: false,
+        };
+        writer.forget_sessions(now.saturating_sub(KEEP_EXPIRED_S))?;
+        writer.add_session(&stored)?;
+        Ok((token, stored))
+    }
+
+    /// Ends a session. One that was ended stays so.
+    ///
+    /// # Errors
+    ///
+    /// 404; those of [`change`](Self::change).
+    pub(crate) async fn end_session(&self, actor: Actor, id: SessionId) -> Result<(), Problem> {
+        self.change(actor, move |writer| Ok(writer.end_session(&id)?))
+            .await
+    }
+
+    /// Ends all sessions of a user; how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`change`](Self::change).
+    pub(crate) async fn end_sessions_of(
+        &self,
+        actor: Actor,
+        project: Name,
+        user: Name,
+    ) -> Result<u64, Problem> {
+        self.change(actor, move |writer| {
+            Ok(writer.end_sessions_of(&project, &user)?)
+        })
+        .await
+    }
+}
