@@ -225,19 +225,26 @@ impl Keyring {
         Some(found.record().policy(*project, found.lists()))
     }
 
-    /// Shows every key and its slot. Waits for nobody, nor makes anybody wait; a
-    /// key that comes meanwhile may be left out, or shown twice.
+    /// Shows every key and its slot, some perhaps twice. Waits for nobody, nor
+    /// makes anybody wait; a key that comes meanwhile may be left out.
     pub(crate) fn each_slot(&self, mut show: impl FnMut(KeyId, u32)) {
         let _entered = self.present.enter();
-        for (number, block) in self.directory.entries() {
-            // SAFETY: it was found in the directory with the generation entered
-            // before, see `Reading::spot_at`; it is left at the end.
-            let block = unsafe { block.get() };
-            // Of the entries that lead to a block this is one alone.
-            if number.checked_shr(block.depth()).unwrap_or(0) == 0 {
-                for record in (0..PLACES).filter_map(|place| block.record(place)) {
-                    show(record.id(), record.slot());
+        loop {
+            let bits = self.directory.bits();
+            for (number, block) in self.directory.entries(bits) {
+                // SAFETY: it was found in the directory with the generation
+                // entered before, see `Reading::spot_at`; it is left at the end.
+                let block = unsafe { block.get() };
+                // Of the entries that lead to a block this is one alone.
+                if number.checked_shr(block.depth()).unwrap_or(0) == 0 {
+                    for record in (0..PLACES).filter_map(|place| block.record(place)) {
+                        show(record.id(), record.slot());
+                    }
                 }
+            }
+            // Else half of a block that was split may have been beyond.
+            if self.directory.bits() == bits {
+                return;
             }
         }
     }
@@ -333,7 +340,8 @@ impl Drop for Keyring {
             let depth = unsafe { block.get() }.depth();
             (number.checked_shr(depth).unwrap_or(0) == 0).then_some(block)
         };
-        let blocks: Vec<_> = self.directory.entries().filter_map(once).collect();
+        let entries = self.directory.entries(self.directory.bits());
+        let blocks: Vec<_> = entries.filter_map(once).collect();
         for block in blocks {
             // SAFETY: nobody has borrowed the keyring any more, so nobody reads
             // it, and each block is here once.
