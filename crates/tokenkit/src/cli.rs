@@ -1,5 +1,7 @@
 //! What can be written on the command line.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     /// Look at, check or begin anew the file in which units and failures are counted
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Tell how a request would be decided, check by check, charging nothing
+    Explain(Box<Explain>),
     /// Run trace files against a fresh engine each, and say what differs
     Replay {
         /// The trace files
@@ -388,6 +392,67 @@ first. The old file is never deleted: its new name is printed.")]
     },
 }
 
+/// `tokenkit explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looks at the store, the ledger's file and the settings, and changes none of
+them: it may run beside a server. Give it the settings of that server. Exit code
+0 if the request would be allowed, 1 if it would be refused.")]
+pub(crate) struct Explain {
+    /// The key that is sent; - reads a line of standard input, or asks for it.
+    /// Other users can read what stands on a command line: prefer -
+    #[arg(long, value_name = "KEY", conflicts_with = "key_id")]
+    pub(crate) key: Option<Hidden>,
+    /// As if the key of this id was sent, which needs no secret
+    #[arg(long, value_name = "ID")]
+    pub(crate) key_id: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: IpAddr,
+    /// The Origin that is sent
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+    /// The user's bearer token; - reads a line of standard input, after the key's
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) bearer: Option<Hidden>,
+    /// The method, for the routes of the settings; GET if left out
+    #[arg(long, value_name = "METHOD", requires = "path")]
+    pub(crate) method: Option<String>,
+    /// The path, by which a route says whether a user is wanted, and the cost
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// The endpoint wants a user, whatever its route says
+    #[arg(long)]
+    pub(crate) needs_user: bool,
+    /// The units that the request costs, in place of what its route says
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) cost: Option<u32>,
+    /// When: 2026-12-31T00:00:00Z, unix seconds, 30m from now; now if left out
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) at: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    file: LedgerFile,
+}
+
+/// What may be a secret: never shown.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
 impl Ledger {
     fn file(&self) -> &LedgerFile {
         let (Self::Show { file, .. } | Self::Check { file, .. } | Self::Reset { file, .. }) = self;
@@ -419,6 +484,9 @@ impl Cli {
         flag("data-dir", &self.data_dir);
         if let Command::Ledger(ledger) = &self.command {
             flag("ledger", &ledger.file().ledger);
+        }
+        if let Command::Explain(explain) = &self.command {
+            flag("ledger", &explain.file.ledger);
         }
         if let Command::Serve(serve) = &self.command {
             flag("ledger", &serve.ledger.ledger);

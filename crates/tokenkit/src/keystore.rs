@@ -5,7 +5,9 @@ use std::fs::DirBuilder;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use engine::{Clock, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret};
+use engine::{
+    Clock, Engine, EngineBuilder, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret,
+};
 use store::{
     Actor, Label, Scope, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
     read_secret_file,
@@ -21,6 +23,15 @@ const FIRST_PROJECT: &str = "default";
 const FIRST_LIMIT: u64 = 1000;
 /// What the first admin token is called.
 const FIRST_TOKEN: &str = "first start";
+
+/// An engine as the settings want it, but for its ledger.
+pub(crate) fn engine(settings: &Settings, secret: &ServerSecret) -> EngineBuilder {
+    Engine::builder(secret.clone())
+        .prefixes(settings.keys.prefixes.clone())
+        .origins(settings.cors.origins.clone())
+        .failures(settings.failures.clone())
+        .max_keys(settings.keys.max_keys)
+}
 
 /// Opens the store and the secret, both of which must be there.
 ///

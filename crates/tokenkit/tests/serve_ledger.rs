@@ -6,10 +6,9 @@ mod serve_support;
 
 use std::fs::OpenOptions;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serve_support::http::Client;
-use serve_support::{Server, command, wait_until, write_config};
+use serve_support::{Server, command, wait_until, within_an_hour, write_config};
 
 /// Guesses from this machine are not counted.
 const EXEMPT: &str = "[failures]\nexempt = [\"127.0.0.0/8\"]\n";
@@ -19,27 +18,6 @@ fn remaining(server: &Server, key: &str) -> u64 {
     let answer = server.ask("GET /", &format!("api-key: {key}\r\n"));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["remaining"].as_u64().unwrap()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "which hour it is by the server's clock"
-)]
-fn hour() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs() / 3600
-}
-
-/// Does something that is over within an hour; again, where a new hour began
-/// meanwhile and refilled what it is about.
-fn within_an_hour(mut test: impl FnMut()) {
-    loop {
-        let before = hour();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut test));
-        if hour() == before {
-            return outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-    }
 }
 
 #[test]

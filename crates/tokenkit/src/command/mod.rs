@@ -2,6 +2,7 @@
 //! and changes the store in one transaction.
 
 mod admin;
+mod explain;
 mod export;
 mod fields;
 mod healthcheck;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Session(command) => session::run(&cli.settings()?, command, out)?,
         Command::Admin(command) => admin::run(&cli.settings()?, command, out)?,
         Command::Ledger(command) => return ledger::run(&cli.settings()?, command, out),
+        Command::Explain(command) => return explain::run(&cli.settings()?, command, out),
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
         Command::Healthcheck => return Ok(healthcheck::run(&cli.settings()?)?),
         Command::Man { out: folder } => pages::man(folder.as_deref(), out)?,

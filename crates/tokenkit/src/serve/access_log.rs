@@ -36,6 +36,7 @@ pub(super) struct Entry {
 struct Decided {
     client: IpAddr,
     reason: Reason,
+    shadowed: Option<Reason>,
     cost: u64,
     key: Option<KeyId>,
     project: Option<String>,
@@ -83,6 +84,7 @@ impl Entry {
         self.decided = Some(Decided {
             client,
             reason: decision.reason(),
+            shadowed: decision.shadowed(),
             cost: verdict.cost(),
             key: decision.key(),
             project: project.map(str::to_owned),
@@ -104,6 +106,7 @@ impl Entry {
                 path,
                 status = status.as_u16(),
                 reason = decided.map(|decided| decided.reason.as_str()),
+                shadowed = decided.and_then(|decided| decided.shadowed).map(Reason::as_str),
                 key = decided.and_then(|decided| decided.key).map(tracing::field::display),
                 project = decided.and_then(|decided| decided.project.as_deref()),
                 user = decided.and_then(|decided| decided.user.as_ref()).map(Name::as_str),

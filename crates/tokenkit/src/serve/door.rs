@@ -160,7 +160,9 @@ impl Door {
             client,
         };
         let verdict = self.counters.deciding(|| live.gate.decide(&facts));
-        self.counters.decided(verdict.decision().reason());
+        let decision = verdict.decision();
+        self.counters
+            .decided(decision.reason(), decision.shadowed());
         if let Some(entry) = log {
             entry.decided(client.ip(), &live.gate, &verdict);
         }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use engine::wire::Wire;
 use engine::{CidrList, ClientAddr, Engine};
-use engine_hyper::{AuthLayer, Gate, RouteNeeds, RoutePolicy, RouteRule};
+use engine_hyper::{AuthLayer, Gate};
 
 use super::watch::Limits;
 use crate::error::OperatorError;
-use crate::settings::{ForwardedHeader, Settings};
+use crate::settings::{ForwardedHeader, Settings, route_policy};
 
 /// What every request looks at. Replaced as a whole, so that a request sees
 /// either the old settings or the new ones.
@@ -41,7 +41,7 @@ impl Live {
         };
         let layer = AuthLayer::builder(Arc::clone(engine))
             .wire(wire)
-            .routes(routes(settings)?)
+            .routes(route_policy(&settings.routes)?)
             .trusted_proxies(http.trusted_proxies.clone(), header)
             .forward_key(http.forward_key)
             .preflight_max_age_s(settings.cors.max_age_s)
@@ -63,18 +63,4 @@ impl Live {
     pub(super) fn trusts(&self, peer: impl Into<ClientAddr>) -> bool {
         self.trusted.contains(peer.into())
     }
-}
-
-fn routes(settings: &Settings) -> Result<RoutePolicy, OperatorError> {
-    let rule = |(i, route): (usize, &crate::settings::Route)| {
-        let needs = RouteNeeds {
-            needs_user: route.needs_user,
-            cost: route.cost,
-        };
-        RouteRule::new(route.methods.iter().cloned(), &route.path, needs).map_err(|error| {
-            OperatorError::wrap(format_args!("[[routes]] number {}", i + 1), error)
-        })
-    };
-    let rules: Result<_, _> = settings.routes.iter().enumerate().map(rule).collect();
-    Ok(RoutePolicy::new(rules?))
 }

@@ -29,6 +29,7 @@ mod opening;
 mod pages;
 mod proxy;
 mod reload;
+mod shadow;
 mod signals;
 mod socket;
 mod spans;

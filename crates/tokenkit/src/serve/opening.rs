@@ -10,6 +10,7 @@ use store::{Follower, Store};
 use super::follow;
 use super::ledger;
 use super::live::Live;
+use super::shadow;
 use crate::error::OperatorError;
 use crate::keystore::{self, First};
 use crate::reach::reachable;
@@ -37,11 +38,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     let (mut store, secret) = keystore::open_or_create(settings)?;
     let file = settings.store.file();
     let mut follower = Follower::open(&file, &secret).map_err(OperatorError::new)?;
-    let mut builder = Engine::builder(secret.clone())
-        .prefixes(settings.keys.prefixes.clone())
-        .origins(settings.cors.origins.clone())
-        .failures(settings.failures.clone())
-        .max_keys(settings.keys.max_keys);
+    let mut builder = keystore::engine(settings, &secret);
     if let Some(file) = settings.store.ledger() {
         builder = builder.ledger(file);
     }
@@ -58,6 +55,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
         OperatorError::wrap(format_args!("{} is too full", file.display()), error)
     })?;
     follow::load(&mut follower, &engine)?;
+    shadow::put_in_force(settings, &engine);
     Ok(Opened {
         engine,
         live,

@@ -9,6 +9,7 @@ use engine::Engine;
 use super::live::Live;
 use super::logging::Logging;
 use super::metrics::Totals;
+use super::shadow;
 use crate::error::OperatorError;
 use crate::settings::Settings;
 
@@ -62,6 +63,7 @@ impl Reload {
         let settings = self.started.reread()?;
         let live = Live::new(&settings, &self.engine)?;
         self.live.store(Arc::new(live));
+        shadow::put_in_force(&settings, &self.engine);
         self.logging.set_level(settings.log.level);
         Ok(fixed_changes(&self.started, &settings))
     }

@@ -16,7 +16,9 @@ const HEAD: &str = "\
 # separated by commas), and can be given as --set section.name=value.
 ";
 
-/// An example of what is empty by default.
+/// Examples of what is empty by default, a list of tables each.
+const EXAMPLES: [(&str, &str); 2] = [("routes", ROUTE), ("shadow", SHADOW)];
+
 const ROUTE: &str = "\
 #
 # [[routes]]
@@ -24,6 +26,13 @@ const ROUTE: &str = "\
 # path = \"/v1/**\"
 # needs_user = true
 # cost = 5
+";
+
+const SHADOW: &str = "\
+#
+# [[shadow]]
+# project = \"p1\"
+# reasons = [\"hourly_limit\"]
 ";
 
 /// All settings with their defaults, as TOML.
@@ -45,8 +54,8 @@ pub(crate) fn describe() -> String {
         let _ = writeln!(text, "# {}", elsewhere(row));
         if row.section().is_some() {
             let _ = writeln!(text, "{} = {}", row.key(), (row.show)(&defaults));
-        } else {
-            text.push_str(ROUTE);
+        } else if let Some((_, example)) = EXAMPLES.iter().find(|(name, _)| *name == row.name) {
+            text.push_str(example);
         }
     }
     text
@@ -95,11 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_a_route_is_one() {
+    fn each_list_of_tables_has_an_example_that_is_one() {
+        let lists = ROWS.iter().filter(|row| row.section().is_none());
+        assert_eq!(lists.count(), EXAMPLES.len());
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("route.toml");
-        std::fs::write(&file, ROUTE.replace("# ", "").replace('#', "")).unwrap();
+        let file = folder.path().join("examples.toml");
+        let examples = EXAMPLES.map(|(_, example)| example).concat();
+        std::fs::write(&file, examples.replace("# ", "").replace('#', "")).unwrap();
         let read = Sources::new(Some(file), Vec::new()).read(&[]).unwrap();
+        assert_eq!(read.shadow.len(), 1);
         assert_eq!(read.routes.len(), 1);
         assert_eq!((read.routes[0].needs_user, read.routes[0].cost), (true, 5));
         assert_eq!(

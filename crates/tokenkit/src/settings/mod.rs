@@ -5,6 +5,7 @@ mod describe;
 mod nearest;
 mod otel;
 mod routes;
+mod shadow;
 mod sources;
 mod table;
 #[cfg(test)]
@@ -23,6 +24,8 @@ use crate::error::OperatorError;
 pub(crate) use describe::describe;
 pub(crate) use nearest::nearest;
 pub(crate) use otel::{Collector, Ratio};
+pub(crate) use routes::route_policy;
+pub(crate) use shadow::ShadowRule;
 pub(crate) use sources::{Given, Sources, environment};
 pub(crate) use values::{
     ForwardedHeader, HostName, LedgerPlace, LogFormat, LogLevel, Route, Upstream,
@@ -49,6 +52,8 @@ pub(crate) struct Settings {
     /// `[[routes]]`: which endpoints want a user and what a request costs;
     /// the first that matches applies.
     pub(crate) routes: Vec<Route>,
+    /// `[[shadow]]`: refusals that are told and let through.
+    pub(crate) shadow: Vec<ShadowRule>,
     /// `[log]`: what is logged and how.
     pub(crate) log: Log,
     /// `[otel]`: where spans are sent.

@@ -1,19 +1,39 @@
 //! The codec of `[[routes]]`: checked as the server will use them, so that a
 //! wrong pattern is found where it stands in the file.
 
-use engine_hyper::{RouteNeeds, RouteRule};
+use engine_hyper::{RouteNeeds, RoutePolicy, RouteRule};
 use http::Method;
 
 use super::codec::{Bad, Codec, Flag, TEXT, Texts, number, text};
 use super::nearest::nearest;
 use super::value::{Entry, Kind, SyntaxError, Value, parse_value};
 use super::values::Route;
+use crate::error::OperatorError;
 
 /// `[[routes]]`.
 pub(super) struct Routes;
 
 /// The members of a route.
 const ROUTE: [&str; 4] = ["methods", "path", "needs_user", "cost"];
+
+/// The routes as the gate goes by them.
+///
+/// # Errors
+///
+/// A route that does not work, named by its number.
+pub(crate) fn route_policy(routes: &[Route]) -> Result<RoutePolicy, OperatorError> {
+    let rule = |(i, route): (usize, &Route)| {
+        let needs = RouteNeeds {
+            needs_user: route.needs_user,
+            cost: route.cost,
+        };
+        RouteRule::new(route.methods.iter().cloned(), &route.path, needs).map_err(|error| {
+            OperatorError::wrap(format_args!("[[routes]] number {}", i + 1), error)
+        })
+    };
+    let rules: Result<_, _> = routes.iter().enumerate().map(rule).collect();
+    Ok(RoutePolicy::new(rules?))
+}
 
 impl Codec for Routes {
     type Checked = Vec<Route>;

@@ -9,6 +9,7 @@ use super::codec::{
 };
 use super::otel::{Collector, Ratio};
 use super::routes::Routes;
+use super::shadow::Shadow;
 use super::value::{SyntaxError, Value};
 use super::values::{ForwardedHeader, LedgerPlace, LogFormat, LogLevel, Upstream};
 
@@ -190,6 +191,9 @@ rows! {
 
     "routes", routes, Routes,
     "Which endpoints want a user's bearer token, and what a request costs. The\nfirst route that matches applies; without one no user is wanted and a request\ncosts 1 unit. No methods: any. In a path * stands for one segment, and ** at\nits end for any number of them.";
+
+    "shadow", shadow, Shadow,
+    "Refusals that are logged and counted in metrics, but let through: a limit or a\nlist is tried so before it bites. For a key, a project, or all = true:\ndisabled_key, expired_key, origin_denied, ip_denied, bearer_required,\nbearer_invalid, hourly_limit. For all alone, and letting everybody in:\nmissing_key, ip_blocked, malformed_key, unknown_key. A reload is enough.";
 }
 
 /// The row of a name.

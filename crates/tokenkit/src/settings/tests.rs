@@ -136,11 +136,14 @@ fn every_setting_can_be_given_as_a_variable() {
         ("log.level", "warn"),
         ("log.format", "json"),
         ("log.access", "true"),
+        ("otel.endpoint", "http://localhost:4318"),
+        ("otel.sample_ratio", "0.5"),
         ("server.max_header_bytes", "16384"),
         (
             "routes",
             "[{ path = '/v1/**', needs_user = true, cost = 0, methods = ['GET'] }]",
         ),
+        ("shadow", "[{ reasons = ['hourly_limit'], project = 'p1' }]"),
     ];
     let defaults = Settings::default();
     for row in ROWS {
@@ -311,6 +314,10 @@ fn a_wrong_value_names_place_setting_value_and_what_is_wanted() {
         (
             "[routes]\npath = \"/\"",
             "tables are wanted: [[routes]] for each",
+        ),
+        (
+            "[[shadow]]\nreasons = [\"hourly_limit\"]",
+            "FILE:1: shadow = { reasons = [\"hourly_limit\"] }: one of key = \"ID\", project",
         ),
     ] {
         let error = from_file(text).unwrap_err();

@@ -297,6 +297,29 @@ pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which hour it is by the server's clock"
+)]
+fn hour() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    now.as_secs() / 3600
+}
+
+/// Does something that is over within an hour; again, where a new hour began
+/// meanwhile and refilled what it is about.
+pub(crate) fn within_an_hour(mut test: impl FnMut()) {
+    loop {
+        let before = hour();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut test));
+        if hour() == before {
+            return outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    }
+}
+
 /// Reads what lies in a pipe, without waiting for more.
 fn read_now(pipe: &mut (impl Read + std::os::fd::AsRawFd)) -> String {
     // Non-blocking by way of another open of the same pipe, which needs no

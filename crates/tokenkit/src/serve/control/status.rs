@@ -68,6 +68,7 @@ impl Status {
             engine: Some(parts.engine.stats(parts.engine.clock().now())),
             store_lag_s: Some(parts.store.lag().as_secs_f64()),
             store_errors: parts.store.errors(),
+            lets_anybody_in: parts.engine.shadow().lets_anybody_in(),
             ledger_fault: parts.engine.ledger_fault().is_some(),
         };
         metrics::exposition(&parts.counters, &self.totals, gauges)

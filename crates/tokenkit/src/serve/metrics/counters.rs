@@ -17,6 +17,8 @@ use super::histogram::{DECISION, Histogram, Snapshot};
 pub(in crate::serve) struct Counters {
     /// By the number of the reason.
     decisions: [AtomicU64; Reason::ALL.len() + 1],
+    /// Of the allowed, those that a refusal in shadow would have been.
+    shadowed: [AtomicU64; Reason::ALL.len() + 1],
     /// Decisions begun.
     begun: AtomicU64,
     decided_in: Histogram,
@@ -71,8 +73,11 @@ impl Counters {
         decided
     }
 
-    pub(in crate::serve) fn decided(&self, reason: Reason) {
+    pub(in crate::serve) fn decided(&self, reason: Reason, shadowed: Option<Reason>) {
         count(&self.decisions[reason as usize]);
+        if let Some(shadowed) = shadowed {
+            count(&self.shadowed[shadowed as usize]);
+        }
     }
 
     pub(in crate::serve) fn preflight(&self) {
@@ -119,6 +124,10 @@ impl All<'_> {
 
     pub(super) fn decisions(self, reason: Reason) -> u64 {
         self.sum(|thread| &thread.decisions[reason as usize])
+    }
+
+    pub(super) fn shadowed(self, reason: Reason) -> u64 {
+        self.sum(|thread| &thread.shadowed[reason as usize])
     }
 
     pub(super) fn decided_in(self) -> Snapshot {

@@ -12,7 +12,7 @@ mod totals;
 
 use std::sync::Arc;
 
-use engine::{EngineStats, KeyState, Reason};
+use engine::{EngineStats, KeyState, Reason, ShadowPolicy};
 
 use self::counters::All;
 use self::page::Page;
@@ -29,6 +29,8 @@ pub(super) struct Gauges {
     pub(super) store_lag_s: Option<f64>,
     /// Reads of the store that failed.
     pub(super) store_errors: u64,
+    /// Whether what is in shadow lets requests through that show no good key.
+    pub(super) lets_anybody_in: bool,
     /// Whether the ledger's file is no longer what it was.
     pub(super) ledger_fault: bool,
 }
@@ -39,6 +41,7 @@ pub(super) fn exposition(threads: &[Arc<Counters>], totals: &Totals, gauges: Gau
     let mut page = Page::new();
     build_info(&mut page);
     decisions(&mut page, threads);
+    shadow(&mut page, threads, gauges);
     http(&mut page, threads);
     if let Some(engine) = gauges.engine {
         held(&mut page, engine);
@@ -97,6 +100,25 @@ fn decisions(page: &mut Page, threads: All<'_>) {
         "counter",
         "CORS preflights answered.",
         threads.preflights(),
+    );
+}
+
+fn shadow(page: &mut Page, threads: All<'_>, gauges: Gauges) {
+    page.family(
+        "tokenkit_shadowed_total",
+        "counter",
+        "Requests let through that a refusal in shadow would have refused, by its reason.",
+    );
+    let kinds = ShadowPolicy::OF_ANYBODY.and(ShadowPolicy::OF_KEYS);
+    for reason in kinds.iter() {
+        let labels = [("reason", reason.as_str())];
+        page.sample("tokenkit_shadowed_total", &labels, threads.shadowed(reason));
+    }
+    page.single(
+        "tokenkit_shadow_lets_anybody_in",
+        "gauge",
+        "1 where refusals are in shadow that stop requests without a good key.",
+        u8::from(gauges.lets_anybody_in),
     );
 }
 
@@ -235,12 +257,12 @@ mod tests {
     #[test]
     fn threads_are_added_up() {
         let threads = [Arc::new(Counters::default()), Arc::new(Counters::default())];
-        for (thread, reason) in [
-            (0, Reason::Allowed),
-            (1, Reason::Allowed),
-            (1, Reason::HourlyLimit),
+        for (thread, reason, shadowed) in [
+            (0, Reason::Allowed, None),
+            (1, Reason::Allowed, Some(Reason::OriginDenied)),
+            (1, Reason::HourlyLimit, None),
         ] {
-            threads[thread].deciding(|| threads[thread].decided(reason));
+            threads[thread].deciding(|| threads[thread].decided(reason, shadowed));
         }
         threads[0].accepted();
         threads[1].accepted();
@@ -262,6 +284,7 @@ mod tests {
                 engine: Some(stats),
                 store_lag_s: Some(0.02),
                 store_errors: 7,
+                lets_anybody_in: true,
                 ledger_fault: true,
             },
         );
@@ -269,7 +292,10 @@ mod tests {
             "tokenkit_decisions_total{outcome=\"allowed\",reason=\"allowed\"} 2",
             "tokenkit_decisions_total{outcome=\"refused\",reason=\"hourly_limit\"} 1",
             "tokenkit_decisions_total{outcome=\"refused\",reason=\"missing_key\"} 0",
-            "tokenkit_decision_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "tokenkit_shadowed_total{reason=\"origin_denied\"} 1",
+            "tokenkit_shadowed_total{reason=\"hourly_limit\"} 0",
+            "tokenkit_shadow_lets_anybody_in 1",
+            "tokenkit_decision_duration_seconds_count 2",
             "tokenkit_decision_duration_seconds_count 2",
             "tokenkit_http_connections_total 2",
             "tokenkit_http_connections 1",
