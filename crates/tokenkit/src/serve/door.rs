@@ -163,6 +163,7 @@ impl Door {
         let decision = verdict.decision();
         self.counters
             .decided(decision.reason(), decision.shadowed());
+        self.counters.noted(decision);
         if let Some(entry) = log {
             entry.decided(client.ip(), &live.gate, &verdict);
         }

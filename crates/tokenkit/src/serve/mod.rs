@@ -28,6 +28,7 @@ mod open_files;
 mod opening;
 mod pages;
 mod proxy;
+mod refusals;
 mod reload;
 mod shadow;
 mod signals;
@@ -131,23 +132,25 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         Arc::clone(&engine),
         Arc::clone(status.totals()),
     )?);
+    let listen = listener.local_addr().unwrap_or(settings.server.listen);
     let made = control::Made {
         settings: settings.clone(),
         engine: Arc::clone(&engine),
         live: Arc::clone(&live),
         following: Arc::clone(&following),
         status: Arc::clone(&status),
+        listen,
     };
     let control = Control::new(made, store, &secret)?;
     control.renew_door()?;
     runtime.spawn(control::keep_door(control.clone()));
+    runtime.spawn(pages::keep_recent(control.clone()));
     front.open(control);
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
         store: Arc::clone(following.health()),
     });
-    let listen = listener.local_addr().unwrap_or(settings.server.listen);
     if let Some(first) = first {
         opening::show_first(&first, listen, admin_listen);
     }

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Request, StatusCode};
@@ -40,7 +40,7 @@ impl FromRequestParts<Control> for SignedIn {
         let visit = control.door().visit(&parts.headers);
         visit
             .map(Self)
-            .ok_or_else(|| Redirect::to(crate::serve::pages::SIGN_IN).into_response())
+            .ok_or_else(|| crate::serve::pages::to_sign_in(parts))
     }
 }
 
@@ -55,21 +55,31 @@ impl SignedIn {
         &self.0.admin
     }
 
-    /// Lets through a form that a page of ours showed to this visitor, who may
-    /// change things: every handler of a `POST` calls it before anything else.
+    /// Lets through a form that a page of ours showed to this visitor.
     ///
     /// # Errors
     ///
-    /// 403 where the form's `csrf` is not this visitor's, or the token by which
-    /// they signed in is of scope `read`.
-    pub(crate) fn may_change(&self, control: &Control, csrf: &str) -> Result<&Admin, Problem> {
-        if !control.door().is_same(self.0.csrf(), csrf) {
-            return Err(Problem::forbidden(
-                "stale_form",
-                "This form was shown to somebody else, or before you signed in again: \
-                 go back and load the page anew.",
-            ));
+    /// 403 where the form's `csrf` is not this visitor's.
+    pub(crate) fn sent(&self, control: &Control, csrf: &str) -> Result<(), Problem> {
+        if control.door().is_same(self.0.csrf(), csrf) {
+            return Ok(());
         }
+        Err(Problem::forbidden(
+            "stale_form",
+            "This form was shown to somebody else, or before you signed in again: \
+             go back and load the page anew.",
+        ))
+    }
+
+    /// The same, where the visitor may change things: every handler of a `POST`
+    /// that changes any calls it before anything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`sent`](Self::sent), and 403 where the token by which they signed in
+    /// is of scope `read`.
+    pub(crate) fn may_change(&self, control: &Control, csrf: &str) -> Result<&Admin, Problem> {
+        self.sent(control, csrf)?;
         self.admin().may_write()?;
         Ok(self.admin())
     }

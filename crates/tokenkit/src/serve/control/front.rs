@@ -18,8 +18,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use engine_hyper::PeerAddr;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -71,6 +71,7 @@ impl Front {
     /// Answers one request.
     pub(crate) async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<Body> {
         let is_api = is_api(request.uri().path());
+        let wants_page = !is_api && wants_page(request.headers());
         let answer = match tokio::time::timeout(PATIENCE, self.route(request, ends)).await {
             Ok(answer) => answer,
             Err(_) => Problem::unavailable(
@@ -79,7 +80,7 @@ impl Front {
             )
             .into_response(),
         };
-        finished(answer, is_api)
+        finished(answer, is_api, wants_page)
     }
 
     async fn route(&self, mut request: Request<Incoming>, ends: Ends) -> Response<Body> {
@@ -130,13 +131,24 @@ fn is_api(path: &str) -> bool {
     path == "/v1" || path.starts_with("/v1/")
 }
 
+/// Whether a browser asks for something to show.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    accepted.any(|types| types.as_bytes().windows(9).any(|part| part == b"text/html"))
+}
+
 /// What an answer carries besides what it says.
-fn finished(mut answer: Response<Body>, is_api: bool) -> Response<Body> {
+fn finished(mut answer: Response<Body>, is_api: bool, wants_page: bool) -> Response<Body> {
     // The router's own refusal of a method has no body.
     if answer.status() == StatusCode::METHOD_NOT_ALLOWED
         && !answer.headers().contains_key(CONTENT_TYPE)
     {
         answer = Problem::method_not_allowed(answer.headers_mut().remove(ALLOW)).into_response();
+    }
+    if let Some(problem) = answer.extensions_mut().remove::<Problem>()
+        && wants_page
+    {
+        answer = pages::trouble_page(&problem);
     }
     let headers = answer.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use engine::{ClientAddr, Engine, ServerSecret};
+use engine::{ClientAddr, Engine, Hour, Reason, ServerSecret};
 use http::HeaderMap;
 use store::{Following, Store};
 
@@ -45,10 +45,12 @@ pub(crate) use self::listen::{Ends, start};
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::status::{Parts, Status};
 pub(crate) use self::work::{
-    BlockedAddress, ExemptBlock, KeyChange, NewKey, NewProject, NewSession, NewToken, Overview,
-    Precondition, Rotation,
+    BlockedAddress, ExemptBlock, KeyChange, Maker, NewKey, NewProject, NewSession, NewToken,
+    Overview, Precondition, Rotation,
 };
 use super::live::Live;
+use super::pages::Recent;
+use super::refusals::Refused;
 use crate::error::OperatorError;
 use crate::settings::Settings;
 
@@ -61,6 +63,7 @@ struct Inner {
     keeper: Keeper,
     door: Door,
     under_way: UnderWay,
+    recent: Recent,
 }
 
 /// What the start has made.
@@ -70,6 +73,8 @@ pub(crate) struct Made {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) following: Arc<Following>,
     pub(crate) status: Arc<Status>,
+    /// Where clients' requests are taken.
+    pub(crate) listen: SocketAddr,
 }
 
 impl Control {
@@ -89,6 +94,7 @@ impl Control {
             door: Door::new(&made.settings, secret)?,
             keeper: Keeper::new(store, secret.clone(), wait),
             under_way: UnderWay::default(),
+            recent: Recent::default(),
             made,
         })))
     }
@@ -101,6 +107,11 @@ impl Control {
     /// The engine that decides about clients' requests.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.0.made.engine
+    }
+
+    /// Where clients' requests are taken.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.0.made.listen
     }
 
     /// The admin door.
@@ -116,6 +127,21 @@ impl Control {
     /// What is counted.
     fn status(&self) -> &Status {
         &self.0.made.status
+    }
+
+    /// Decisions so far, by their reason.
+    pub(crate) fn decisions(&self) -> Vec<(Reason, u64)> {
+        self.status().decisions()
+    }
+
+    /// Which keys were refused this hour, and about how often, most first.
+    pub(crate) fn refused_keys(&self) -> Vec<Refused> {
+        self.status().refused(Hour::of(self.now()).number())
+    }
+
+    /// What was decided in the last minutes.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     /// Requests that make something and are being answered.

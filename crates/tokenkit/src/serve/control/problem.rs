@@ -197,6 +197,19 @@ impl Problem {
         &self.detail
     }
 
+    /// The headers that belong to the answer.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// One of these headers.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
+    }
+
     /// What is wrong with which part.
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.faults
@@ -232,7 +245,9 @@ impl IntoResponse for Problem {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.headers);
+        headers.extend(self.headers.iter().cloned());
+        // Whoever reads pages is shown one in its place.
+        answer.extensions_mut().insert(self);
         answer
     }
 }

@@ -11,6 +11,7 @@ use store::Health;
 use crate::serve::answer::{self, Problem};
 use crate::serve::body::AnswerBody;
 use crate::serve::metrics::{self, Counters, Gauges, Totals};
+use crate::serve::refusals::{self, Refused};
 
 /// The media type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -78,6 +79,13 @@ impl Status {
     pub(crate) fn decisions(&self) -> Vec<(Reason, u64)> {
         let counters = self.parts.get().map(|parts| &parts.counters[..]);
         metrics::decided(counters.unwrap_or_default())
+    }
+
+    /// Which keys were refused in an hour, and about how often.
+    pub(crate) fn refused(&self, hour: u32) -> Vec<Refused> {
+        let counters = self.parts.get().map(|parts| &parts.counters[..]);
+        let threads = counters.unwrap_or_default().iter();
+        refusals::all(threads.map(|thread| thread.refusals()), hour)
     }
 
     /// Whether the server lives.

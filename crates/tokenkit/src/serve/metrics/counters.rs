@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use engine::Reason;
+use engine::{Decision, Reason};
 
 use super::histogram::{DECISION, Histogram, Snapshot};
+use crate::serve::refusals::Refusals;
 
 /// The counters of one thread. Only that thread writes, so that Relaxed loses
 /// nothing throughout; a scrape sees each number at some moment of its own.
@@ -22,6 +23,8 @@ pub(in crate::serve) struct Counters {
     /// Decisions begun.
     begun: AtomicU64,
     decided_in: Histogram,
+    /// Which keys were refused: for people alone, never a label.
+    refusals: Refusals,
     preflights: AtomicU64,
     accepted: AtomicU64,
     closed: AtomicU64,
@@ -78,6 +81,21 @@ impl Counters {
         if let Some(shadowed) = shadowed {
             count(&self.shadowed[shadowed as usize]);
         }
+    }
+
+    /// Notes which key was refused, where one was.
+    pub(in crate::serve) fn noted(&self, decision: &Decision) {
+        let reason = decision.reason();
+        if let Some(key) = decision.key()
+            && reason != Reason::Allowed
+        {
+            self.refusals.count(key, reason);
+        }
+    }
+
+    /// Which keys were refused.
+    pub(in crate::serve) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub(in crate::serve) fn preflight(&self) {
