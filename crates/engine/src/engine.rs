@@ -261,6 +261,13 @@ impl Engine {
         self.ledger.usage().set_unsaved_from(before.number().into());
     }
 
+    /// The first hour of which not all is known to be saved: what
+    /// [`usage_saved`](Self::usage_saved) last said, to whichever process.
+    #[must_use]
+    pub fn usage_unsaved_from(&self) -> Hour {
+        self.ledger.usage().unsaved_hour()
+    }
+
     /// Units that are lost for whoever reads usage out: their key was used
     /// eight hours later, and nobody had said by then that their hour was saved.
     /// At most so many; a part may have been saved before the hour was over. In

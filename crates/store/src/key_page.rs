@@ -17,10 +17,12 @@ use crate::record::{MAX_LABEL_LEN, StoredKey};
 use crate::rows::{KEY_COLUMNS, number_column, stored_key};
 use crate::store::{Store, decoded};
 
-/// The most keys that a page looks at to find those that fit.
-const MOST_SEEN: usize = 5_000;
+/// The most keys that a page looks at one by one to find those that fit.
+const MOST_SEEN: usize = 2_000;
+/// The same of keys that trigrams lead to, which costs more.
+const MOST_LED_TO: usize = 500;
 /// So few keys are looked at one by one, instead of asking for trigrams.
-const FEW: i64 = 5_000;
+const FEW: i64 = MOST_SEEN as i64;
 /// Characters of the shortest text that has a trigram.
 const TRIGRAM: usize = 3;
 /// The kinds of cursors: by slot, by expiry.
@@ -385,17 +387,17 @@ fn by_trigrams(
     while let Some(row) = rows.next()? {
         let (slot, fits): (i64, bool) = (row.get(0)?, row.get(1)?);
         while let Some(newer) = by_id.next_if(|by_id| *by_id > slot) {
-            if !found.offer(place(newer), true, MOST_SEEN) {
+            if !found.offer(place(newer), true, MOST_LED_TO) {
                 return Ok(());
             }
         }
         by_id.next_if_eq(&slot);
-        if !found.offer(place(slot), fits, MOST_SEEN) {
+        if !found.offer(place(slot), fits, MOST_LED_TO) {
             return Ok(());
         }
     }
     for slot in by_id {
-        if !found.offer(place(slot), true, MOST_SEEN) {
+        if !found.offer(place(slot), true, MOST_LED_TO) {
             return Ok(());
         }
     }

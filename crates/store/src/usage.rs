@@ -156,6 +156,22 @@ impl Store {
             .map_err(|cause| StoreError::of(&self.path, cause))
     }
 
+    /// When all that a source had counted was last recorded, in unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn usage_seen_at(&self, source: &UsageSource) -> Result<Option<u64>> {
+        self.connection
+            .query_row(
+                "SELECT seen_at FROM usage_sources WHERE source = ?1",
+                [source],
+                |row| units(row, 0),
+            )
+            .optional()
+            .map_err(|cause| StoreError::of(&self.path, cause))
+    }
+
     /// The hour up to which, without it, nothing more is to come: it has ended,
     /// and every source that was heard of within a day has told of it since.
     /// `None` where no source was ever heard of.

@@ -16,6 +16,7 @@ mod reach;
 mod replay;
 mod serve;
 mod settings;
+mod usage;
 mod when;
 
 use std::io::{self, Write};

@@ -13,15 +13,13 @@
 
 use super::Line;
 use crate::sync::{AtomicU64, Ordering};
+use crate::time::Hour;
 
 /// The line.
 #[derive(Clone, Copy)]
 pub(crate) struct UsageLine<'a>(pub(crate) &'a Line);
 
 impl<'a> UsageLine<'a> {
-    /// Words of the line that mean something.
-    pub(super) const WORDS: usize = 4;
-
     fn word(self, at: usize) -> &'a AtomicU64 {
         &self.0.0[at]
     }
@@ -40,6 +38,12 @@ impl<'a> UsageLine<'a> {
         // Acquire pairs with the Release in `set_unsaved_from`: whoever sees
         // the hour as saved swaps its word after it was read to be saved.
         self.word(2).load(Ordering::Acquire)
+    }
+
+    /// The same, as an hour.
+    pub(crate) fn unsaved_hour(self) -> Hour {
+        let number = self.unsaved_from().min(u64::from(u32::MAX));
+        Hour::of_number(number as u32)
     }
 
     /// Says that all hours before one are saved. Never takes back what was said.
@@ -63,7 +67,7 @@ impl<'a> UsageLine<'a> {
     /// Takes over what another line says; nobody uses either meanwhile.
     #[cfg(all(target_os = "linux", not(any(loom, miri))))]
     pub(super) fn copy(self, other: UsageLine<'_>) {
-        for at in 0..Self::WORDS {
+        for at in 0..4 {
             // Relaxed: neither is anybody's meanwhile.
             let word = other.word(at).load(Ordering::Relaxed);
             // Relaxed: as above.

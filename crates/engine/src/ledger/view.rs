@@ -141,6 +141,13 @@ impl LedgerView {
         self.ledger.usage().set_unsaved_from(before.number().into());
     }
 
+    /// What is not saved, see
+    /// [`Engine::usage_unsaved_from`](crate::Engine::usage_unsaved_from).
+    #[must_use]
+    pub fn usage_unsaved_from(&self) -> Hour {
+        self.ledger.usage().unsaved_hour()
+    }
+
     /// Units lost, see
     /// [`Engine::usage_overwritten`](crate::Engine::usage_overwritten).
     #[must_use]

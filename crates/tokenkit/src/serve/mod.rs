@@ -4,7 +4,8 @@
 //! ```text
 //! run ─┬─ control thread: signals, reload, admin address
 //!      ├─ serve-0..n: accept ─> connection ─> door ─> proxy
-//!      └─ follow: store ─> engine
+//!      ├─ follow: store ─> engine
+//!      └─ usage: engine ─> store
 //! ```
 
 mod accept;
@@ -35,6 +36,7 @@ mod signals;
 mod socket;
 mod spans;
 mod supervisor;
+mod usage;
 mod watch;
 mod workers;
 
@@ -115,6 +117,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         follower,
         store,
         secret,
+        recorder,
         first,
     } = opened.map_err(|error| OperatorError::wrap("loading the keys failed", error))??;
 
@@ -146,10 +149,12 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     runtime.spawn(control::keep_door(control.clone()));
     runtime.spawn(pages::keep_recent(control.clone()));
     front.open(control);
+    let recording = recorder.start(settings.usage.interval)?;
     status.started(Parts {
         engine: Arc::clone(&engine),
         counters: workers.counters().to_vec(),
         store: Arc::clone(following.health()),
+        usage: Arc::clone(recording.health()),
     });
     if let Some(first) = first {
         opening::show_first(&first, listen, admin_listen);
@@ -185,6 +190,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
             () = signals.ended() => tracing::warn!("told again to stop: cutting off what is left"),
         }
     });
+    // After the last request.
+    recording.finish();
     if let Some(exporting) = exporting {
         runtime.block_on(exporting.finish());
     }

@@ -11,6 +11,7 @@ use super::follow;
 use super::ledger;
 use super::live::Live;
 use super::shadow;
+use super::usage::Recorder;
 use crate::error::OperatorError;
 use crate::keystore::{self, First};
 use crate::reach::reachable;
@@ -24,6 +25,8 @@ pub(super) struct Opened {
     /// For changes.
     pub(super) store: Store,
     pub(super) secret: ServerSecret,
+    /// Has recorded what an earlier server left.
+    pub(super) recorder: Recorder,
     /// What a first start has made.
     pub(super) first: Option<First>,
 }
@@ -56,12 +59,18 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     })?;
     follow::load(&mut follower, &engine)?;
     shadow::put_in_force(settings, &engine);
+    let beside = Store::open(&file, &secret).map_err(OperatorError::new)?;
+    let keeps = settings.store.ledger().is_some();
+    let mut recorder = Recorder::new(Arc::clone(&engine), beside, keeps)?;
+    // Where that fails, it is logged and tried again.
+    recorder.record();
     Ok(Opened {
         engine,
         live,
         follower,
         store,
         secret,
+        recorder,
         first,
     })
 }

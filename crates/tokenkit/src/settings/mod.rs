@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) shadow: Vec<ShadowRule>,
     /// `[log]`: what is logged and how.
     pub(crate) log: Log,
+    /// `[usage]`: how what was used is recorded.
+    pub(crate) usage: Usage,
     /// `[otel]`: where spans are sent.
     pub(crate) otel: Otel,
     /// Where all of these were read from.
@@ -272,6 +274,21 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// Whether every request is logged.
     pub(crate) access: bool,
+}
+
+/// `[usage]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage {
+    /// How often the counters are read out.
+    pub(crate) interval: Duration,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+        }
+    }
 }
 
 /// `[otel]`.

@@ -12,6 +12,7 @@ use crate::serve::answer::{self, Problem};
 use crate::serve::body::AnswerBody;
 use crate::serve::metrics::{self, Counters, Gauges, Totals};
 use crate::serve::refusals::{self, Refused};
+use crate::serve::usage::UsageHealth;
 
 /// The media type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) store: Arc<Health>,
+    pub(crate) usage: Arc<UsageHealth>,
 }
 
 impl Status {
@@ -71,6 +73,7 @@ impl Status {
             store_errors: parts.store.errors(),
             lets_anybody_in: parts.engine.shadow().lets_anybody_in(),
             ledger_fault: parts.engine.ledger_fault().is_some(),
+            usage: Some(parts.usage.gauges()),
         };
         metrics::exposition(&parts.counters, &self.totals, gauges)
     }

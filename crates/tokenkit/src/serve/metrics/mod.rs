@@ -33,6 +33,19 @@ pub(super) struct Gauges {
     pub(super) lets_anybody_in: bool,
     /// Whether the ledger's file is no longer what it was.
     pub(super) ledger_fault: bool,
+    /// How the recording of usage goes; nothing before it does.
+    pub(super) usage: Option<UsageGauges>,
+}
+
+/// How the recording of usage goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UsageGauges {
+    /// Seconds since all that was used was recorded.
+    pub(super) lag_s: f64,
+    /// Units that were read and could not be recorded yet.
+    pub(super) unsaved: u64,
+    /// Units that were written over before they were recorded.
+    pub(super) overwritten: u64,
 }
 
 /// Writes everything in Prometheus' text format 0.0.4.
@@ -47,6 +60,9 @@ pub(super) fn exposition(threads: &[Arc<Counters>], totals: &Totals, gauges: Gau
         held(&mut page, engine);
     }
     store(&mut page, totals, gauges);
+    if let Some(gauges) = gauges.usage {
+        usage(&mut page, gauges);
+    }
     spans(&mut page, totals);
     process::tell(&mut page, totals.started_s());
     page.into_text()
@@ -248,6 +264,27 @@ fn spans(page: &mut Page, totals: &Totals) {
     }
 }
 
+fn usage(page: &mut Page, gauges: UsageGauges) {
+    page.single(
+        "tokenkit_usage_lag_seconds",
+        "gauge",
+        "Seconds since all that was used was recorded in the store.",
+        format_args!("{:.3}", gauges.lag_s),
+    );
+    page.single(
+        "tokenkit_usage_unsaved_units",
+        "gauge",
+        "Units that were read out and could not be recorded yet.",
+        gauges.unsaved,
+    );
+    page.single(
+        "tokenkit_usage_overwritten_units_total",
+        "counter",
+        "Units that were lost before they could be recorded.",
+        gauges.overwritten,
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -286,6 +323,11 @@ mod tests {
                 store_errors: 7,
                 lets_anybody_in: true,
                 ledger_fault: true,
+                usage: Some(UsageGauges {
+                    lag_s: 0.5,
+                    unsaved: 8,
+                    overwritten: 9,
+                }),
             },
         );
         for line in [
@@ -314,6 +356,9 @@ mod tests {
             "tokenkit_reloads_total{outcome=\"ok\"} 1",
             "tokenkit_reloads_total{outcome=\"failed\"} 1",
             "tokenkit_ledger_fault 1",
+            "tokenkit_usage_lag_seconds 0.500",
+            "tokenkit_usage_unsaved_units 8",
+            "tokenkit_usage_overwritten_units_total 9",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -1,0 +1,267 @@
+//! To the unit: what was charged is recorded, or counted as lost.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use engine::{Clock, KeyPolicy, KeyRecord, Request, SecretKey, ServerSecret};
+use store::{Actor, StoredKey, UsageQuery};
+
+use super::*;
+
+const NOW: u64 = 1_790_000_000;
+
+/// A store and an engine that counts, by a clock that is set by hand.
+struct Place {
+    folder: tempfile::TempDir,
+    secret: ServerSecret,
+    store: Store,
+    clock: Clock,
+    engine: Engine,
+    keys: Vec<SecretKey>,
+    charged: u64,
+}
+
+fn place(file: bool) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = ServerSecret::from_bytes([7; 32]);
+    let store = Store::create(&folder.path().join("tokenkit.db"), &secret).unwrap();
+    let clock = Clock::manual(NOW / 3600 * 3600);
+    let mut place = Place {
+        engine: engine(&secret, &clock, None),
+        folder,
+        secret,
+        store,
+        clock,
+        keys: Vec::new(),
+        charged: 0,
+    };
+    if file {
+        place.engine = place.another();
+    }
+    for _ in 0..3 {
+        place.mint();
+    }
+    place
+}
+
+fn engine(secret: &ServerSecret, clock: &Clock, ledger: Option<PathBuf>) -> Engine {
+    let failures = engine::FailureConfig {
+        max_addresses: 70,
+        ..engine::FailureConfig::default()
+    };
+    let builder = Engine::builder(secret.clone())
+        .clock(clock.clone())
+        .failures(failures)
+        .max_keys(100);
+    match ledger {
+        None => builder,
+        Some(file) => builder.ledger(file),
+    }
+    .build()
+    .unwrap()
+}
+
+impl Place {
+    /// Another engine over the ledger's file.
+    fn another(&self) -> Engine {
+        let file = self.folder.path().join("tokenkit.ledger");
+        engine(&self.secret, &self.clock, Some(file))
+    }
+
+    fn mint(&mut self) {
+        let policy = KeyPolicy::new("shop".parse().unwrap());
+        let prefix = "tk_live".parse().unwrap();
+        let key = self.engine.mint(&prefix, policy.clone()).unwrap();
+        let stored = StoredKey {
+            record: KeyRecord {
+                id: key.id(),
+                digest: self.secret.digest_key(key.expose().as_bytes()),
+                policy,
+            },
+            label: "".parse().unwrap(),
+            prefix,
+            created_at: NOW,
+            revoked_at: None,
+            revoked_reason: None,
+            replaces: None,
+            revision: 0,
+        };
+        let mut writer = self.store.write(&Actor::system(), NOW).unwrap();
+        writer.add_key(&stored).unwrap();
+        writer.commit().unwrap();
+        self.keys.push(key);
+    }
+
+    fn charge(&mut self, key: usize, units: u32) {
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let key = self.keys[key].expose().as_bytes();
+        let decision = self
+            .engine
+            .decide(&Request::new(ip).api_key(key).cost(units));
+        assert!(decision.is_allowed());
+        self.charged += u64::from(units);
+    }
+
+    fn collector(&self) -> Collector {
+        Collector::new(self.engine.usage_source().unwrap())
+    }
+
+    fn collect(&mut self, collector: &mut Collector) -> Result<usize, StoreError> {
+        collector.collect(&self.engine, &mut self.store, self.clock.now())
+    }
+
+    fn next_hour(&self, hours: u64) {
+        self.clock.set(self.clock.now() + 3600 * hours);
+    }
+
+    fn billed(&self) -> u64 {
+        let query = UsageQuery {
+            to_hour: u32::MAX,
+            ..UsageQuery::default()
+        };
+        let hours = self.store.usage_by_hour(&query).unwrap();
+        hours.into_iter().map(|(_, units)| units).sum()
+    }
+
+    fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.store.path()).unwrap()
+    }
+}
+
+#[test]
+fn each_unit_is_recorded_once() {
+    for file in [false, true] {
+        let mut place = place(file);
+        let mut collector = place.collector();
+        for round in 0..40_u32 {
+            for key in 0..3 {
+                place.charge(key, 1 + round * key as u32);
+            }
+            assert_eq!(place.collect(&mut collector).unwrap(), 3);
+            assert_eq!(place.billed(), place.charged);
+            assert_eq!(place.collect(&mut collector).unwrap(), 0);
+            if round % 3 == 0 {
+                place.next_hour(1);
+            }
+        }
+        assert_eq!(
+            (collector.unsaved(), collector.overwritten(&place.engine)),
+            (0, 0)
+        );
+    }
+}
+
+#[test]
+fn any_number_may_record_the_same_ledger() {
+    let mut place = place(true);
+    let (mut one, mut two) = (place.collector(), place.collector());
+    let other = place.another();
+    for round in 0..30 {
+        place.charge(round % 3, 5);
+        if round % 2 == 0 {
+            place.collect(&mut one).unwrap();
+        }
+        if round % 5 == 0 {
+            two.collect(&other, &mut place.store, place.clock.now())
+                .unwrap();
+        }
+        // As a server that was killed, and one that starts.
+        if round % 7 == 0 {
+            one = place.collector();
+        }
+        place.next_hour(1);
+    }
+    place.collect(&mut two).unwrap();
+    assert_eq!(place.billed(), place.charged);
+    assert_eq!(place.engine.usage_overwritten(), 0);
+}
+
+#[test]
+fn a_store_out_of_reach_for_hours_loses_what_is_counted() {
+    for file in [false, true] {
+        let mut place = place(file);
+        let mut collector = place.collector();
+        place.charge(0, 3);
+        place.charge(1, 4);
+        place.collect(&mut collector).unwrap();
+        // The hour goes on, and eleven more, but nothing can be written.
+        place.charge(0, 5);
+        let before = place.billed();
+        let refuse = |when| {
+            format!(
+                "CREATE TRIGGER refused_{when} BEFORE {when} ON usage \
+                 BEGIN SELECT RAISE(ABORT, 'as this test wants it'); END"
+            )
+        };
+        let raw = place.raw();
+        raw.execute_batch(&[refuse("INSERT"), refuse("UPDATE")].join(";"))
+            .unwrap();
+        for hour in 0..12 {
+            place.next_hour(1);
+            place.charge(0, 10);
+            place.charge(2, hour);
+            place.collect(&mut collector).unwrap_err();
+            assert_eq!(place.billed(), before);
+            let unsaved = collector.unsaved();
+            let lost = collector.overwritten(&place.engine);
+            assert_eq!(before + unsaved + lost, place.charged, "hour {hour}");
+        }
+        assert!(collector.overwritten(&place.engine) > 0);
+        raw.execute_batch("DROP TRIGGER refused_INSERT; DROP TRIGGER refused_UPDATE")
+            .unwrap();
+        place.collect(&mut collector).unwrap();
+        let lost = collector.overwritten(&place.engine);
+        assert_eq!(
+            (collector.unsaved(), place.billed() + lost),
+            (0, place.charged)
+        );
+        // Who comes to it later knows the most that may be lost.
+        assert!(place.collector().overwritten(&place.engine) >= lost);
+    }
+}
+
+#[test]
+fn a_store_restored_from_a_backup_gets_what_the_ledger_still_has() {
+    let mut place = place(true);
+    let backup = place.folder.path().join("backup.db");
+    place.charge(0, 1);
+    let raw = place.raw();
+    raw.execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    let mut collector = place.collector();
+    for _ in 0..3 {
+        place.charge(0, 2);
+        place.next_hour(1);
+        place.collect(&mut collector).unwrap();
+    }
+    let restored = Store::open(&backup, &place.secret).unwrap();
+    place.store = restored;
+    assert_eq!(place.billed(), 0);
+    let mut collector = place.collector();
+    place.collect(&mut collector).unwrap();
+    assert_eq!(place.billed(), place.charged);
+}
+
+#[test]
+fn a_clock_that_steps_back_loses_nothing() {
+    let mut place = place(false);
+    let mut collector = place.collector();
+    for step in [0_i64, 3, -2, 4, -3, 1, -1, 2] {
+        let now = place.clock.now().checked_add_signed(3600 * step).unwrap();
+        place.clock.set(now);
+        for key in 0..3 {
+            place.charge(key, 7);
+        }
+        place.collect(&mut collector).unwrap();
+        assert_eq!(place.billed(), place.charged);
+    }
+}
+
+#[test]
+fn an_hour_and_its_units_fit_into_one_word() {
+    for (hour, units) in [(0, 0), (1, 1), (u32::MAX >> 4, (1 << 36) - 1), (7, 1 << 35)] {
+        let word = Recorded::new(hour, units);
+        assert_eq!((word.hour(), word.units()), (hour, units));
+    }
+    assert_eq!(Recorded::new(3, u64::MAX).hour(), 3);
+}
