@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Tell how a request would be decided, check by check, charging nothing
     Explain(Box<Explain>),
+    /// Print what keys have used, an hour a row, as it is billed
+    Usage(UsageList),
     /// Run trace files against a fresh engine each, and say what differs
     Replay {
         /// The trace files
@@ -98,6 +100,45 @@ pub(crate) struct LedgerFile {
     /// if left out, none: in memory
     #[arg(long, value_name = "FILE")]
     ledger: Option<String>,
+}
+
+/// `tokenkit usage`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What the ledger has counted is recorded first, whether or not a server runs. Each
+row has an id that stays the same (KEY-HOUR), so that whoever takes it twice can
+count it once. A row is final when its hour is over and nothing more of it is to
+come; others are printed only with --open.")]
+pub(crate) struct UsageList {
+    /// Only of this key: its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
+    /// Only of keys of this project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// Hours from then on: 7d or 12h ago, 2026-12-01T00:00:00Z, unix seconds
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) from: Option<String>,
+    /// Hours that began before then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) to: Option<String>,
+    /// The form
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: UsageFormat,
+    /// Also hours of which more may come
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// The form of usage.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum UsageFormat {
+    /// For people
+    Table,
+    /// Comma-separated, the first line naming the columns
+    Csv,
+    /// One JSON object a line
+    Jsonl,
 }
 
 /// `tokenkit key`.

@@ -13,9 +13,22 @@ const LAST: u64 = 253_402_300_799;
 ///
 /// What is wanted, where the text is none of these.
 pub(crate) fn parse_when(text: &str, now: u64) -> Result<u64, String> {
+    parse(text, "a span from now", |span| now.saturating_add(span))
+}
+
+/// The same, where a span lies before `now`: `7d` is seven days ago.
+///
+/// # Errors
+///
+/// As those of [`parse_when`].
+pub(crate) fn parse_ago(text: &str, now: u64) -> Result<u64, String> {
+    parse(text, "a span until now", |span| now.saturating_sub(span))
+}
+
+fn parse(text: &str, a_span: &str, of_span: impl FnOnce(u64) -> u64) -> Result<u64, String> {
     let wanted = || {
         format!(
-            "{text:?} is no time: unix seconds, 2026-12-31T00:00:00Z, or a span from now such as 30d or 12h \
+            "{text:?} is no time: unix seconds, 2026-12-31T00:00:00Z, or {a_span} such as 30d or 12h \
              is wanted"
         )
     };
@@ -30,9 +43,7 @@ pub(crate) fn parse_when(text: &str, now: u64) -> Result<u64, String> {
             .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
             .map_err(|_| wanted())?
             .as_secs();
-        u64::try_from(seconds)
-            .map_err(|_| wanted())?
-            .saturating_add(now)
+        of_span(u64::try_from(seconds).map_err(|_| wanted())?)
     };
     if second > LAST {
         return Err(format!(
@@ -102,6 +113,14 @@ mod tests {
                 .contains("milliseconds")
         );
         assert!(parse_when("99999999999999999999", NOW).is_err());
+    }
+
+    #[test]
+    fn a_span_may_lie_before_now() {
+        assert_eq!(parse_ago("2d", NOW), Ok(NOW - 2 * 86_400));
+        assert_eq!(parse_ago("1790000001", NOW), Ok(NOW + 1));
+        assert_eq!(parse_ago("99999d", NOW), Ok(0));
+        assert!(parse_ago("soon", NOW).unwrap_err().contains("until now"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn cell(view: &KeyView, column: Column) -> String {
 
 /// What the system says of a row that was not written: a closed pipe must be
 /// known as one.
-fn written(error: csv::Error) -> Failure {
+pub(super) fn written(error: csv::Error) -> Failure {
     Failure::Output(match error.into_kind() {
         csv::ErrorKind::Io(cause) => cause,
         kind => std::io::Error::other(format!("{kind:?}")),

@@ -12,7 +12,7 @@ use super::text_table::TextTable;
 use super::view::write_json;
 use crate::cli::Ledger;
 use crate::error::{Failure, OperatorError};
-use crate::keystore::now;
+use crate::keystore::{now, open};
 use crate::settings::Settings;
 use crate::when::show_when;
 
@@ -222,6 +222,7 @@ fn reset(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    record_what_was_used(settings, path);
     let kept_as = reset_ledger(path, &settings.failures, keep_hours, now())
         .map_err(|error| OperatorError::with_causes(&error))?;
     if json {
@@ -243,6 +244,25 @@ fn reset(
         kept_as.display()
     )?;
     Ok(())
+}
+
+/// Records what the ledger has counted before it is put aside. A ledger that is
+/// damaged, or without a store, is begun anew all the same; it is kept.
+fn record_what_was_used(settings: &Settings, path: &Path) {
+    if !settings.store.file().exists() {
+        return;
+    }
+    let recorded = open(settings)
+        .and_then(|(mut store, _)| super::usage::collect(settings, &mut store, now()));
+    if let Err(error) = recorded {
+        // Gone or not, the reset goes on.
+        let _ = writeln!(
+            std::io::stderr(),
+            "tokenkit: what {} has counted could not be recorded for billing ({error}): the old \
+             file is kept",
+            path.display()
+        );
+    }
 }
 
 fn cannot(error: LedgerError) -> OperatorError {

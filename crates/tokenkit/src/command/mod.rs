@@ -15,6 +15,7 @@ mod progress;
 mod rows;
 mod session;
 mod text_table;
+mod usage;
 mod view;
 
 use std::io::{self, Write};
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Admin(command) => admin::run(&cli.settings()?, command, out)?,
         Command::Ledger(command) => return ledger::run(&cli.settings()?, command, out),
         Command::Explain(command) => return explain::run(&cli.settings()?, command, out),
+        Command::Usage(wanted) => usage::run(&cli.settings()?, wanted, out)?,
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
         Command::Healthcheck => return Ok(healthcheck::run(&cli.settings()?)?),
         Command::Man { out: folder } => pages::man(folder.as_deref(), out)?,

@@ -121,7 +121,7 @@ impl Collector {
                 self.unsaved = self.unsaved.saturating_sub(*units);
             }
             if rows.len() == TOGETHER {
-                thread::sleep(begun.elapsed().min(LONGEST_TURN));
+                let_others_write(begun.elapsed());
             }
         }
         store.usage_seen(&self.source, now)?;
@@ -203,6 +203,16 @@ impl Recorded {
     fn units(self) -> u64 {
         self.0 & Self::UNITS
     }
+}
+
+/// SQLite hands its lock to nobody in turn: whoever waits for it tries again
+/// now and then, and would find us at it again and again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody tells that he has written"
+)]
+fn let_others_write(we_took: Duration) {
+    thread::sleep(we_took.min(LONGEST_TURN));
 }
 
 #[cfg(test)]

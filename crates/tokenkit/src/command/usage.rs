@@ -1,0 +1,188 @@
+//! `tokenkit usage`: what keys have used, an hour a row, as it is billed.
+
+use std::io::Write;
+
+use serde::Serialize;
+use store::{Store, Usage, UsageQuery};
+
+use super::fields::{flag, key_id};
+use super::key::project;
+use super::text_table::TextTable;
+use super::view::write_json;
+use crate::cli::{UsageFormat, UsageList};
+use crate::error::{Failure, OperatorError};
+use crate::keystore::{now, open};
+use crate::settings::Settings;
+use crate::when::{parse_ago, show_when};
+
+const HOUR_S: u64 = 3600;
+/// Rows that are read at once.
+const PAGE: usize = 1000;
+
+/// The columns of a row.
+const HEADS: [&str; 6] = ["id", "key", "project", "hour", "units", "final"];
+
+/// A row for programs. The names of the members are stable.
+#[derive(Serialize)]
+struct UsageView {
+    /// The same for ever: who takes the row twice knows it by this.
+    id: String,
+    key: String,
+    /// `null` where the store does not know the key.
+    project: Option<String>,
+    /// When the hour began.
+    hour: String,
+    units: u64,
+    /// Whether the hour is over, and nothing more of it is to come.
+    #[serde(rename = "final")]
+    is_final: bool,
+}
+
+impl UsageView {
+    fn of(usage: &Usage, final_before: u32) -> Self {
+        Self {
+            id: usage.id(),
+            key: usage.key.to_string(),
+            project: usage.project.map(|name| name.to_string()),
+            hour: show_when(u64::from(usage.hour) * HOUR_S),
+            units: usage.used,
+            is_final: usage.hour < final_before,
+        }
+    }
+
+    fn row(self) -> [String; 6] {
+        [
+            self.id,
+            self.key,
+            self.project.unwrap_or_default(),
+            self.hour,
+            self.units.to_string(),
+            self.is_final.to_string(),
+        ]
+    }
+}
+
+/// Records what the ledger has counted, then prints what was used.
+///
+/// # Errors
+///
+/// What the operator gave does not work, the ledger or the store cannot be
+/// used, or the output cannot be written.
+pub(super) fn run(
+    settings: &Settings,
+    wanted: &UsageList,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let now = now();
+    let time = |name, text: &Option<String>, otherwise| match text {
+        None => Ok(otherwise),
+        Some(text) => flag(name, text, |text| parse_ago(text, now)),
+    };
+    let from = time("--from", &wanted.from, 0)?;
+    let to = time("--to", &wanted.to, now.saturating_add(1))?;
+    if to <= from {
+        return Err(OperatorError::new("--to is not after --from: no hour lies between").into());
+    }
+    let (mut store, _) = open(settings)?;
+    collect(settings, &mut store, now)?;
+    let final_before = store.usage_final_before(now)?.unwrap_or(0);
+    let hour = |unix_s: u64| u32::try_from(unix_s.div_ceil(HOUR_S)).unwrap_or(u32::MAX);
+    let to_hour = match wanted.open {
+        true => hour(to),
+        false => hour(to).min(final_before),
+    };
+    let query = UsageQuery {
+        key: wanted.key.as_deref().map(key_id).transpose()?,
+        project: project(wanted.project.as_deref())?,
+        from_hour: hour(from),
+        to_hour,
+        after: None,
+        limit: PAGE,
+    };
+    let each = |show: &mut dyn FnMut(UsageView) -> Result<(), Failure>| {
+        each(&store, query, |row| show(UsageView::of(row, final_before)))
+    };
+    match wanted.format {
+        UsageFormat::Jsonl => each(&mut |view| write_json(out, &view)),
+        UsageFormat::Csv => {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record(HEADS).map_err(super::export::written)?;
+            each(&mut |view| csv.write_record(view.row()).map_err(super::export::written))?;
+            Ok(csv.flush()?)
+        }
+        UsageFormat::Table => {
+            let mut table = TextTable::new(HEADS.map(|head| match head {
+                "id" => "ID",
+                "key" => "KEY",
+                "project" => "PROJECT",
+                "hour" => "HOUR",
+                "units" => "UNITS",
+                _ => "FINAL",
+            }));
+            each(&mut |view| {
+                table.fit(&view.row());
+                Ok(())
+            })?;
+            table.write_head(out)?;
+            each(&mut |view| Ok(table.write(&view.row(), out)?))
+        }
+    }
+}
+
+/// Shows every row of a query.
+fn each(
+    store: &Store,
+    query: UsageQuery<'_>,
+    mut show: impl FnMut(&Usage) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = store.usage(&UsageQuery {
+            after: after.as_ref(),
+            ..query
+        })?;
+        for row in &page.rows {
+            show(row)?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Records what the ledger of the settings has counted, whether or not a server
+/// runs. Where the counters are in memory only the server can.
+#[cfg(target_os = "linux")]
+pub(super) fn collect(
+    settings: &Settings,
+    store: &mut Store,
+    now: u64,
+) -> Result<(), OperatorError> {
+    use engine::{LedgerError, LedgerView};
+    let Some(file) = settings.store.ledger() else {
+        return Ok(());
+    };
+    let view = match LedgerView::open(&file) {
+        // No server has run yet.
+        Err(LedgerError::Missing(_)) => return Ok(()),
+        opened => opened.map_err(|error| OperatorError::with_causes(&error))?,
+    };
+    let source = view
+        .usage_source()
+        .map_err(|cause| OperatorError::wrap("the system gave no random bytes", cause))?;
+    crate::usage::Collector::new(source)
+        .collect(&view, store, now)
+        .map_err(|error| OperatorError::wrap("what was used cannot be recorded", error))?;
+    Ok(())
+}
+
+/// The same where ledgers are in memory only.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn collect(
+    _settings: &Settings,
+    _store: &mut Store,
+    _now: u64,
+) -> Result<(), OperatorError> {
+    Ok(())
+}
