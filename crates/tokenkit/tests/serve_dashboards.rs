@@ -10,6 +10,7 @@ use serve_support::Server;
 use serve_support::exposition::Exposition;
 
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/tokenkit.json");
+const PAGE: &str = include_str!("../../../docs/operating.md");
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 
 /// What Prometheus adds to every series.
@@ -96,6 +97,26 @@ fn the_dashboard_asks_for_what_there_is() {
         let is_asked = is_shown || name == "process_virtual_memory_bytes";
         assert!(is_asked, "no panel shows {name}");
     }
+}
+
+#[test]
+fn the_page_for_operators_lists_every_metric_and_alert() {
+    let server = Server::start("", "");
+    let page = Exposition::parse(&server.admin("/metrics").text());
+    for (name, family) in &page.families {
+        assert!(PAGE.contains(&format!("`{name}`")), "{name}");
+        for label in family
+            .samples
+            .iter()
+            .flat_map(|sample| sample.labels.keys())
+        {
+            assert!(PAGE.contains(&format!("`{label}`")), "{label} of {name}");
+        }
+    }
+    let listed = |name: &&str| PAGE.contains(&format!("\n| `{name}` |"));
+    let mut alerts = ALERTS.split("alert: ").skip(1);
+    let unlisted = alerts.find(|rest| !listed(&rest.lines().next().unwrap()));
+    assert!(unlisted.is_none(), "{unlisted:?}");
 }
 
 #[test]

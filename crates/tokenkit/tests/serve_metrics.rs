@@ -100,6 +100,7 @@ fn no_label_tells_keys_or_clients_apart() {
         "tokenkit_keys": ["state"],
         "tokenkit_reloads_total": ["outcome"],
         "tokenkit_spans_dropped_total": ["reason"],
+        "tokenkit_shadowed_total": ["reason"],
     });
     for (name, family) in &read(&server).families {
         let labels: Vec<_> = family.samples[0].labels.keys().collect();

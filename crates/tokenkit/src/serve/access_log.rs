@@ -129,6 +129,7 @@ impl Entry {
                 client: decided.map_or(self.peer, |decided| decided.client),
                 status,
                 reason: decided.map(|decided| decided.reason),
+                shadowed: decided.and_then(|decided| decided.shadowed),
                 key: decided.and_then(|decided| decided.key),
                 project: self.decided.and_then(|decided| decided.project),
             });

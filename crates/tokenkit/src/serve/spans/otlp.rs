@@ -24,6 +24,7 @@ pub(in crate::serve) struct Span {
     pub(in crate::serve) client: IpAddr,
     pub(in crate::serve) status: StatusCode,
     pub(in crate::serve) reason: Option<Reason>,
+    pub(in crate::serve) shadowed: Option<Reason>,
     pub(in crate::serve) key: Option<KeyId>,
     pub(in crate::serve) project: Option<String>,
 }
@@ -65,6 +66,7 @@ impl Span {
         };
         tell("http.request.method_original", other);
         tell("tokenkit.reason", self.reason.map(Reason::as_str));
+        tell("tokenkit.shadowed", self.shadowed.map(Reason::as_str));
         tell(
             "tokenkit.key_id",
             self.key.map(|key| key.to_string()).as_deref(),
@@ -146,6 +148,7 @@ mod tests {
             client: [192, 0, 2, 7].into(),
             status: StatusCode::BAD_GATEWAY,
             reason: Some(Reason::Allowed),
+            shadowed: Some(Reason::HourlyLimit),
             key: None,
             project: Some("p".into()),
         };
@@ -186,6 +189,7 @@ mod tests {
                 ("network.protocol.version", "2"),
                 ("http.request.method_original", "BREW"),
                 ("tokenkit.reason", "allowed"),
+                ("tokenkit.shadowed", "hourly_limit"),
                 ("tokenkit.project", "p"),
                 ("error.type", "502"),
             ]
