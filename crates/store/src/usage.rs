@@ -156,6 +156,16 @@ impl Store {
             .map_err(|cause| StoreError::of(&self.path, cause))
     }
 
+    /// Notes that a source will count no more, and all that it had counted is
+    /// recorded: it holds no hour open.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn usage_ended(&mut self, source: &UsageSource) -> Result<()> {
+        self.usage_seen(source, u64::MAX)
+    }
+
     /// When all that a source had counted was last recorded, in unix seconds.
     ///
     /// # Errors

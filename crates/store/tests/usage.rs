@@ -232,6 +232,13 @@ fn an_hour_is_final_when_all_have_told_of_it() {
     place.store.usage_seen(&TWO, end + 20).unwrap();
     place.store.usage_seen(&TWO, end).unwrap();
     assert_eq!(last(&place, end + 99), Some(HOUR + 1));
+    // One that has ended waits for nobody.
+    let mut other = self::place();
+    other.store.usage_seen(&ONE, NOW).unwrap();
+    other.store.usage_ended(&ONE).unwrap();
+    assert_eq!(last(&other, end + 99), Some(HOUR + 1));
+    other.store.usage_seen(&TWO, NOW).unwrap();
+    assert_eq!(last(&other, end + 99), Some(HOUR));
     // A source that is gone holds nothing open; the last of all still does.
     place.store.usage_seen(&ONE, end + 90_000).unwrap();
     assert_eq!(last(&place, end + 90_000), Some(HOUR + 25));

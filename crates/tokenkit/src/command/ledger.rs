@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use engine::{Hour, LedgerError, LedgerReport, LedgerView, reset_ledger};
 use serde::Serialize;
+use store::Store;
 
 use super::text_table::TextTable;
 use super::view::write_json;
@@ -14,6 +15,7 @@ use crate::cli::Ledger;
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
 use crate::settings::Settings;
+use crate::usage::Collector;
 use crate::when::show_when;
 
 /// The exit code where damage was found.
@@ -222,9 +224,13 @@ fn reset(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    record_what_was_used(settings, path);
+    let recorded = record_what_was_used(settings, path);
     let kept_as = reset_ledger(path, &settings.failures, keep_hours, now())
         .map_err(|error| OperatorError::with_causes(&error))?;
+    if !keep_hours && let Some((mut store, collector)) = recorded {
+        // Where this is not noted, hours are final a day later.
+        let _ = collector.end(&mut store);
+    }
     if json {
         let renewed = Renewed {
             file: path,
@@ -248,13 +254,15 @@ fn reset(
 
 /// Records what the ledger has counted before it is put aside. A ledger that is
 /// damaged, or without a store, is begun anew all the same; it is kept.
-fn record_what_was_used(settings: &Settings, path: &Path) {
+fn record_what_was_used(settings: &Settings, path: &Path) -> Option<(Store, Collector)> {
     if !settings.store.file().exists() {
-        return;
+        return None;
     }
-    let recorded = open(settings)
-        .and_then(|(mut store, _)| super::usage::collect(settings, &mut store, now()));
-    if let Err(error) = recorded {
+    let recorded = open(settings).and_then(|(mut store, _)| {
+        let collector = super::usage::collect(settings, &mut store, now())?;
+        Ok(collector.map(|collector| (store, collector)))
+    });
+    recorded.unwrap_or_else(|error| {
         // Gone or not, the reset goes on.
         let _ = writeln!(
             std::io::stderr(),
@@ -262,7 +270,8 @@ fn record_what_was_used(settings: &Settings, path: &Path) {
              file is kept",
             path.display()
         );
-    }
+        None
+    })
 }
 
 fn cannot(error: LedgerError) -> OperatorError {

@@ -13,6 +13,7 @@ use crate::cli::{UsageFormat, UsageList};
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
 use crate::settings::Settings;
+use crate::usage::Collector;
 use crate::when::{parse_ago, show_when};
 
 const HOUR_S: u64 = 3600;
@@ -152,29 +153,31 @@ fn each(
 }
 
 /// Records what the ledger of the settings has counted, whether or not a server
-/// runs. Where the counters are in memory only the server can.
+/// runs. Where the counters are in memory only the server can. Returns what has
+/// recorded them, if there is a ledger.
 #[cfg(target_os = "linux")]
 pub(super) fn collect(
     settings: &Settings,
     store: &mut Store,
     now: u64,
-) -> Result<(), OperatorError> {
+) -> Result<Option<Collector>, OperatorError> {
     use engine::{LedgerError, LedgerView};
     let Some(file) = settings.store.ledger() else {
-        return Ok(());
+        return Ok(None);
     };
     let view = match LedgerView::open(&file) {
         // No server has run yet.
-        Err(LedgerError::Missing(_)) => return Ok(()),
+        Err(LedgerError::Missing(_)) => return Ok(None),
         opened => opened.map_err(|error| OperatorError::with_causes(&error))?,
     };
     let source = view
         .usage_source()
         .map_err(|cause| OperatorError::wrap("the system gave no random bytes", cause))?;
-    crate::usage::Collector::new(source)
+    let mut collector = Collector::new(source);
+    collector
         .collect(&view, store, now)
         .map_err(|error| OperatorError::wrap("what was used cannot be recorded", error))?;
-    Ok(())
+    Ok(Some(collector))
 }
 
 /// The same where ledgers are in memory only.
@@ -183,6 +186,6 @@ pub(super) fn collect(
     _settings: &Settings,
     _store: &mut Store,
     _now: u64,
-) -> Result<(), OperatorError> {
-    Ok(())
+) -> Result<Option<Collector>, OperatorError> {
+    Ok(None)
 }

@@ -203,6 +203,11 @@ impl Recorder {
     /// Records the last.
     fn finish(mut self) {
         if self.record() {
+            if !self.keeps
+                && let Err(error) = self.collector.end(&mut self.store)
+            {
+                tracing::warn!(%error, "hours of this run will be final a day later");
+            }
             return;
         }
         let unsaved_units = self.collector.unsaved();

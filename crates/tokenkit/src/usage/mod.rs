@@ -130,6 +130,16 @@ impl Collector {
         Ok(grown)
     }
 
+    /// Says that these counters will count no more, after all of them were
+    /// recorded: no hour waits for them.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub(crate) fn end(&self, store: &mut Store) -> Result<(), StoreError> {
+        store.usage_ended(&self.source)
+    }
+
     /// Units that were read at the last call and could not be recorded.
     pub(crate) fn unsaved(&self) -> u64 {
         self.unsaved
