@@ -18,9 +18,9 @@ use crate::rows::{KEY_COLUMNS, number_column, stored_key};
 use crate::store::{Store, decoded};
 
 /// The most keys that a page looks at one by one to find those that fit.
-const MOST_SEEN: usize = 2_000;
+const MOST_SEEN: usize = 1_000;
 /// The same of keys that trigrams lead to, which costs more.
-const MOST_LED_TO: usize = 500;
+const MOST_LED_TO: usize = 300;
 /// So few keys are looked at one by one, instead of asking for trigrams.
 const FEW: i64 = MOST_SEEN as i64;
 /// Characters of the shortest text that has a trigram.

@@ -181,7 +181,7 @@ rows! {
     "Whether every request is logged.";
 
     "usage.interval_s", usage.interval, seconds(1..=3600),
-    "Seconds between two readings of the counters into the key store, from which\nusage is billed. What a server that was killed had counted since the last is in\nthe ledger, and is read when the next starts.";
+    "Seconds between two readings of the counters into the key store, from which\nusage is billed. What a server that was killed had counted since then is in\nthe ledger, and is read when the next starts.";
 
     "otel.endpoint", otel.endpoint, Optional(parsed::<Collector>()),
     "An OpenTelemetry collector that takes OTLP over HTTP, such as\nhttp://localhost:4318: it is sent one span for each request. Empty: none.";
