@@ -6,7 +6,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::shell::{Failure, Program, root};
-use crate::{bench, capi, checks, concurrency, fuzz, instructions, nginx};
+use crate::{bench, browser, capi, checks, concurrency, fuzz, instructions, nginx};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -67,13 +67,14 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 }
 
 /// The tests first, and by the command that the README names.
-const PHASES: [Phase; 13] = [
+const PHASES: [Phase; 14] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
     phase("examples", examples),
     phase("capi", capi::run),
     phase("trace", || checks::trace(Vec::new())),
     phase("nginx", || nginx::run(None)),
+    phase("browser", browser::run),
     phase("deny", checks::deny),
     phase("model", concurrency::model).builds_in("target/loom"),
     phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)).builds_in("fuzz/target"),

@@ -9,6 +9,7 @@
 
 mod args;
 mod bench;
+mod browser;
 mod callgrind;
 mod capi;
 mod checks;
@@ -62,6 +63,8 @@ cargo xtask COMMAND
                               counts another build of benches' program `instructions`, with the
                               engine of that commit, for benches/REPORT.md to show as before
   nginx [FILTER]              the nginx module, built for this machine's nginx and tested under it
+  browser [--screenshots]     the pages in Chromium: every flow, wrong input, axe; or their pictures anew,
+                              docs/images
   capi                        the C interface: tests in C and C++ by gcc and clang, under sanitizers
                               and valgrind, docs/c.md, the Python example
   deny                        licences, bans and sources of the dependencies
@@ -128,6 +131,13 @@ fn main() -> ExitCode {
         Some("nginx") => {
             let filter = args.next_word();
             args.none().and_then(|()| nginx::run(filter.as_deref()))
+        }
+        Some("browser") => {
+            let screenshots = args.flag("--screenshots");
+            args.none().and_then(|()| match screenshots {
+                true => browser::screenshots(),
+                false => browser::run(),
+            })
         }
         Some("ci") => {
             let sparing = args.flag("--sparing");

@@ -223,7 +223,7 @@ fn the_overview_tells_what_is_decided() {
     });
     let page = visitor.page("/overview/live");
     assert!(!page.contains("<html"), "{page}");
-    assert!(page.contains("Over the hourly limit</td>"), "{page}");
+    assert!(page.contains("Over the hourly limit</div></td>"), "{page}");
     assert!(page.contains(">Busy<"), "{page}");
     let whole = visitor.page("/");
     assert!(

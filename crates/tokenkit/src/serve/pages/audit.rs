@@ -13,6 +13,7 @@ use super::fields::{self, Field, Line};
 use super::parts;
 use super::shell::{Place, page};
 use crate::serve::control::{Control, Problem, SignedIn};
+use crate::when::show_when;
 
 const PATH: &str = "/audit";
 /// Entries of a page.
@@ -136,11 +137,6 @@ fn object(entry: &AuditEntry) -> Markup {
 
 /// What an entry says besides, a member a line.
 fn details(details: &Value) -> Markup {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "none".into(),
-        other => other.to_string(),
-    };
     html! {
         @if let Value::Object(members) = details {
             ul.details {
@@ -148,12 +144,53 @@ fn details(details: &Value) -> Markup {
                     li {
                         span.quiet { (name) " " }
                         @match (value.get("from"), value.get("to")) {
-                            (Some(from), Some(to)) => { (text(from)) " → " (text(to)) }
-                            _ => (text(value)),
+                            (Some(from), Some(to)) => { (text(name, from)) " → " (text(name, to)) }
+                            _ => (text(name, value)),
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// A value as people read it.
+fn text(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "none".into(),
+        Value::Array(items) if items.is_empty() => "none".into(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| text(name, item)).collect();
+            items.join(", ")
+        }
+        Value::Number(second) if matches!(name, "expires_at" | "expired_before") => second
+            .as_u64()
+            .map_or_else(|| second.to_string(), show_when),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_entry_says_is_readable() {
+        let shown = details(&serde_json::json!({
+            "expires_at": { "from": null, "to": 1_790_000_000 },
+            "ips": ["10.0.0.0/8", "::1/128"],
+            "name": "<b>",
+            "hourly_limit": 5,
+        }));
+        let shown = shown.into_string();
+        for part in [
+            "none → 2026-09-21T14:13:20Z",
+            "10.0.0.0/8, ::1/128",
+            "&lt;b&gt;",
+            " </span>5<",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
         }
     }
 }

@@ -24,6 +24,16 @@ pub(super) fn time_or(unix_s: Option<u64>, none: &str) -> Markup {
     }
 }
 
+/// When a key was last used. What was used since it was last written down is
+/// known by the hour.
+pub(super) fn last_used(saved: Option<u64>, used_this_hour: u64, now: u64) -> Markup {
+    let hour = now - now % 3600;
+    match used_this_hour > 0 && saved.is_none_or(|saved| saved < hour) {
+        true => html! { "this hour" },
+        false => time_or(saved, "never"),
+    }
+}
+
 /// A number with its thousands apart.
 pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -76,7 +86,7 @@ pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<Markup>]) -> Markup
                 @for row in rows {
                     tr role="row" {
                         @for (head, cell) in heads.iter().zip(row) {
-                            td role="cell" data-label=(head) { (cell) }
+                            td role="cell" data-label=(head) { div { (cell) } }
                         }
                     }
                 }

@@ -168,7 +168,7 @@ fn row(control: &Control, listed: &ListedKey, now: u64) -> Vec<Markup> {
         html! { (policy.project) },
         badge(key, now),
         parts::used(used, policy.hourly_limit.map(engine::Limit::units)),
-        parts::time_or(listed.last_used, "never"),
+        parts::last_used(listed.last_used, used, now),
         parts::time_or(policy.expires_at, "never"),
     ]
 }

@@ -48,7 +48,7 @@ pub(super) async fn show(
             @if visit.admin.scope >= Scope::Write { (actions(&visit, key)) }
         }
         (said(query.value("did")))
-        (facts(&seen, used))
+        (facts(&seen, used, now))
         section aria-labelledby="usage" {
             div.head {
                 h2 id="usage" { "Usage" }
@@ -122,7 +122,7 @@ fn actions(visit: &Visit, key: &StoredKey) -> Markup {
     }
 }
 
-fn facts(seen: &Seen, used: u64) -> Markup {
+fn facts(seen: &Seen, used: u64, now: u64) -> Markup {
     let key = &seen.key;
     let policy = &key.record.policy;
     let link = |id: KeyId| html! { a href={ "/keys/" (id) } { code { (id) } } };
@@ -131,7 +131,7 @@ fn facts(seen: &Seen, used: u64) -> Markup {
             div { dt { "Id" } dd { code { (key.record.id) } } }
             div { dt { "Project" } dd { a href=(parts::address("/keys", &[("project", policy.project.as_str())])) { (policy.project) } } }
             div { dt { "Used this hour" } dd { (parts::used(used, policy.hourly_limit.map(Limit::units))) } }
-            div { dt { "Last used" } dd { (parts::time_or(seen.last_used, "never")) } }
+            div { dt { "Last used" } dd { (parts::last_used(seen.last_used, used, now)) } }
             div { dt { "Created" } dd { (parts::time(key.created_at)) } }
             div { dt { "Expires" } dd { (parts::time_or(policy.expires_at, "never")) } }
             div { dt { "Begins with" } dd { code { (key.prefix.as_str()) "_" (key.record.id) "…" } } }
