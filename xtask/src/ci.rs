@@ -6,7 +6,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::shell::{Failure, Program, root};
-use crate::{bench, browser, capi, checks, concurrency, fuzz, instructions, nginx};
+use crate::{bench, browser, capi, checks, concurrency, fuzz, instructions, nginx, openapi};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -67,7 +67,7 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 }
 
 /// The tests first, and by the command that the README names.
-const PHASES: [Phase; 14] = [
+const PHASES: [Phase; 15] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
     phase("examples", examples),
@@ -75,6 +75,10 @@ const PHASES: [Phase; 14] = [
     phase("trace", || checks::trace(Vec::new())),
     phase("nginx", || nginx::run(None)),
     phase("browser", browser::run),
+    Phase {
+        may_miss: true,
+        ..phase("openapi", openapi::run)
+    },
     phase("deny", checks::deny),
     phase("model", concurrency::model).builds_in("target/loom"),
     phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)).builds_in("fuzz/target"),

@@ -22,6 +22,7 @@ mod header;
 mod install;
 mod instructions;
 mod nginx;
+mod openapi;
 mod profile;
 mod proofs;
 mod prove;
@@ -67,6 +68,7 @@ cargo xtask COMMAND
                               docs/images
   capi                        the C interface: tests in C and C++ by gcc and clang, under sanitizers
                               and valgrind, docs/c.md, the Python example
+  openapi                     docs/openapi.json, and a running server against it (schemathesis from PyPI)
   deny                        licences, bans and sources of the dependencies
   ci [--sparing]              all that continuous integration runs, in its order; --sparing removes
                               what a phase built for itself alone once it has passed
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
                 false => browser::run(),
             })
         }
+        Some("openapi") => args.none().and_then(|()| openapi::run()),
         Some("ci") => {
             let sparing = args.flag("--sparing");
             args.none().and_then(|()| ci::run(sparing))

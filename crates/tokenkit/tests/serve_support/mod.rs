@@ -4,6 +4,7 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod admin;
 pub(crate) mod collector;
 pub(crate) mod exposition;
 pub(crate) mod frames;

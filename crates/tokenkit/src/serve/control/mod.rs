@@ -166,7 +166,7 @@ impl Control {
 }
 
 /// How often the door looks for tokens that others have made or revoked.
-const RENEW: Duration = Duration::from_millis(500);
+const RENEW: Duration = Duration::from_millis(100);
 
 /// Has the door know what the command line, or another server, does to the
 /// tokens, as long as the runtime runs.

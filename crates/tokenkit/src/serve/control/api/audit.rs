@@ -7,7 +7,7 @@ use serde_json::json as value;
 use store::AuditQuery;
 
 use super::creation::json;
-use super::query::{MAX_PAGE, Query};
+use super::query::{MAX_PAGE, Query, words};
 use super::views::AuditView;
 use crate::serve::control::{Control, Problem};
 
@@ -16,10 +16,9 @@ pub(super) async fn list(
     mut query: Query,
 ) -> Result<Response<Body>, Problem> {
     let (limit, before): (usize, Option<Before>) = query.page(MAX_PAGE);
-    let text = |text: &str| Ok(text.to_owned());
-    let object = query.optional("object", text);
-    let actor = query.optional("actor", text);
-    let action = query.optional("action", text);
+    let object = query.optional("object", words);
+    let actor = query.optional("actor", words);
+    let action = query.optional("action", words);
     query.end()?;
     let page = control
         .read(move |store| {

@@ -33,7 +33,7 @@ pub(super) async fn list(
         "expired" => Ok(StateFilter::Expired { now }),
         _ => Err("active, disabled, revoked or expired is wanted".into()),
     });
-    let search = query.optional("search", |text| Ok(text.to_owned()));
+    let search = query.optional("search", query::words);
     query.end()?;
     let page = control
         .read(move |store| {

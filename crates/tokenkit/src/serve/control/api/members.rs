@@ -166,10 +166,14 @@ pub(super) fn flag(value: &Value) -> Result<bool, String> {
         .ok_or_else(|| "true or false is wanted".into())
 }
 
-/// Whole units, or seconds, that a limit takes.
+/// Whole units, or seconds. To JSON `1.0` is the same number as `1`.
 pub(super) fn number(value: &Value) -> Result<u64, String> {
+    /// The first that a float cannot tell from the next.
+    const INEXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = |float: &f64| float.fract() == 0.0 && (0.0..INEXACT).contains(float);
     value
         .as_u64()
+        .or_else(|| value.as_f64().filter(whole).map(|float| float as u64))
         .ok_or_else(|| "a whole number, not negative, is wanted".into())
 }
 

@@ -11,6 +11,8 @@ use crate::settings::nearest;
 /// Entries on a page, where nobody says how many; and the most.
 pub(super) const PAGE: usize = 50;
 pub(super) const MAX_PAGE: usize = 500;
+/// The longest text to look for, in characters.
+const MAX_WORDS: usize = 200;
 
 /// Parameters that were not taken out yet, and what was wrong with the others.
 pub(super) struct Query {
@@ -83,7 +85,12 @@ impl Query {
                 .filter(|limit| (1..=most).contains(limit))
                 .ok_or_else(|| format!("a whole number from 1 to {most} is wanted"))
         });
-        (limit.unwrap_or(PAGE), self.optional("cursor", parsed))
+        // An empty one is the first page's.
+        let cursor = self.optional("cursor", |text| match text {
+            "" => Ok(None),
+            text => parsed(text).map(Some),
+        });
+        (limit.unwrap_or(PAGE), cursor.flatten())
     }
 
     /// What all of them make, where none is wrong.
@@ -131,4 +138,12 @@ where
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     text.parse()
         .map_err(|_| "true or false is wanted".to_owned())
+}
+
+/// A text to look for, of at most 200 characters.
+pub(super) fn words(text: &str) -> Result<String, String> {
+    match text.chars().nth(MAX_WORDS) {
+        None => Ok(text.into()),
+        Some(_) => Err(format!("at most {MAX_WORDS} characters are wanted")),
+    }
 }

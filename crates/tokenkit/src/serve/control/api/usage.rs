@@ -19,8 +19,6 @@ use crate::serve::control::{Control, Problem};
 
 /// The most rows of an answer.
 const MAX_ROWS: usize = 10_000;
-/// The longest span of a key's own hours: a leap year.
-const MAX_HOURS: u32 = 366 * 24;
 /// The span of a key's own hours, where nobody says: two days.
 const HOURS: u32 = 48;
 
@@ -145,14 +143,6 @@ pub(super) async fn of_key(
     let now = control.now();
     let to_hour = hour_from(to.unwrap_or(now.saturating_add(1)));
     let from_hour = from.map_or(to_hour.saturating_sub(HOURS), hour_from);
-    if to_hour.saturating_sub(from_hour) > MAX_HOURS {
-        return Err(Problem::invalid(vec![
-            crate::serve::control::Fault::parameter(
-                "from",
-                format!("at most {MAX_HOURS} hours before to are shown at once"),
-            ),
-        ]));
-    }
     let (hours, last_used, final_before) = control
         .read(move |store| {
             store.key(id)?;
