@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use canaries::Canaries;
 use cli_support::{Place, json};
 use engine::{SecretKey, SessionToken};
+use serve_support::admin::Admin;
 use serve_support::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, frame, literal, request};
 use serve_support::upstream::Upstream;
 use serve_support::{Server, wait_until};
@@ -222,6 +223,8 @@ fn a_server_at_its_most_talkative_shows_nothing() {
     let greeting = server.greeting.clone();
     assert!(greeting.contains(&first), "shown to whoever starts it");
     canaries.absent("the greeting", greeting.replace(&first, "").as_bytes());
+    let admin = Admin::first(&server).token;
+    assert!(!log.contains(&admin["tk_admin_".len() + 10..]));
 
     // While it runs there is a log beside the database, and after kill -9.
     assert!(server.path("data/tokenkit.db-wal").exists());
@@ -232,6 +235,87 @@ fn a_server_at_its_most_talkative_shows_nothing() {
     let folder = server.kill();
     undigested.absent_below(folder.path(), &OURS);
     canaries.absent_below(folder.path(), &but);
+}
+
+#[test]
+fn the_admin_address_shows_a_secret_where_it_is_made_and_nowhere_else() {
+    let server = Server::start("", "level = \"trace\"\n[failures]\nthreshold = 4095\n");
+    let secret = store::read_secret_file(&server.path("data/tokenkit.secret")).unwrap();
+    let admin = Admin::first(&server);
+    let wanted = serde_json::json!({ "project": "p", "name": "n" });
+    let once = "idempotency-key: once\r\n";
+    let key = admin.send("POST /v1/keys", once, &wanted).json();
+    let again = admin.send("POST /v1/keys", once, &wanted).json();
+    assert_eq!(key["key"], again["key"]);
+    let id = key["id"].as_str().unwrap();
+    let rotated = admin.make(&format!("/v1/keys/{id}/rotate"), &serde_json::json!({}));
+    let user = serde_json::json!({ "project": "p", "user": "u" });
+    let session = admin.make("/v1/sessions", &user);
+    let named = serde_json::json!({ "name": "n", "scope": "read" });
+    let other = admin.make("/v1/tokens", &named);
+    let text = |value: &serde_json::Value, name: &str| value[name].as_str().unwrap().to_owned();
+    let keys = [
+        ("the first admin token", admin.token.clone()),
+        ("a key", text(&key, "key")),
+        ("a rotated key", text(&rotated, "key")),
+        ("an admin token", text(&other, "token")),
+    ];
+    let token = text(&session, "token");
+
+    let mut canaries = Canaries::default();
+    canaries.add("the server secret", secret.expose());
+    canaries.token("a session's token", &token, Some(&secret));
+    let mut undigested = Canaries::default();
+    undigested.add("the server secret", secret.expose());
+    undigested.token("a session's token", &token, None);
+    for (name, key) in &keys {
+        canaries.key(name, key, Some(&secret));
+        undigested.key(name, key, None);
+    }
+    let mut answers = Vec::new();
+    for path in [
+        "keys", "sessions", "tokens", "audit", "projects", "usage", "blocked", "overview",
+    ] {
+        answers.push(admin.get(&format!("/v1/{path}")));
+    }
+    answers.push(admin.get(&format!("/v1/keys/{id}")));
+    let all = keys.iter().map(|(_, key)| key).chain([&token]);
+    for shown in all {
+        for path in [
+            format!("/v1/keys/{shown}"),
+            format!("/v1/keys?search={shown}"),
+            format!("/v1/keys?cursor={shown}&project=%20{shown}&{shown}=1"),
+            format!("/v1/usage?key={shown}&format={shown}"),
+            format!("/{shown}?{shown}"),
+        ] {
+            answers.push(admin.get(&path));
+        }
+        let bad = serde_json::json!({ "project": format!(" {shown}"), "expires_at": shown,
+            "ips": [shown], "origins": [shown], "prefix": shown, "hourly_limit": shown, (shown): 1 });
+        answers.push(admin.send("POST /v1/keys", "", &bad));
+        answers.push(admin.ask(
+            "GET /v1/keys",
+            &format!("if-none-match: {shown}\r\norigin: {shown}\r\n"),
+            "",
+        ));
+        let wrong = Admin::with(&server, &mistyped(shown));
+        answers.push(wrong.get("/v1/keys"));
+        let repeated = Admin::with(
+            &server,
+            &format!("{shown}\r\nauthorization: Bearer {shown}"),
+        );
+        answers.push(repeated.get("/v1/keys"));
+    }
+    for answer in &answers {
+        canaries.absent("an answer", format!("{answer:?}").as_bytes());
+        canaries.absent("an answer", &answer.body);
+    }
+    canaries.absent("the metrics", server.admin("/metrics").text().as_bytes());
+    canaries.absent("the log", server.log().as_bytes());
+    let data = server.path("data");
+    assert!(undigested.absent_below(&data, &OURS) >= 2);
+    let but: Vec<&str> = OURS.iter().chain(&STORE).copied().collect();
+    canaries.absent_below(&data, &but);
 }
 
 #[test]

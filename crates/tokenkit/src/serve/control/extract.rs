@@ -7,7 +7,6 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use store::Actor;
 
 use super::Control;
 use super::door::{Admin, Visit};
@@ -45,11 +44,6 @@ impl FromRequestParts<Control> for SignedIn {
 }
 
 impl SignedIn {
-    /// Who a change is by that is made at a page.
-    pub(crate) fn actor(&self) -> Actor {
-        Actor::page(self.admin().id)
-    }
-
     /// Who it is.
     pub(crate) fn admin(&self) -> &Admin {
         &self.0.admin

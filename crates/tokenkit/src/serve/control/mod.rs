@@ -13,9 +13,6 @@
 //! | `work` | what can be done, by the API and the pages alike |
 //! | `api` | `/v1` |
 
-// Parts of it wait for the API and the pages.
-#![allow(dead_code, unused_imports)]
-
 mod api;
 mod door;
 mod extract;
@@ -38,15 +35,15 @@ use store::{Following, Store};
 
 use self::api::UnderWay;
 pub(crate) use self::door::{Admin, Door, Visit};
-pub(crate) use self::extract::{Form, SignedIn, Whole};
+pub(crate) use self::extract::{Form, SignedIn};
 pub(crate) use self::front::Front;
 pub(crate) use self::keeper::Keeper;
-pub(crate) use self::listen::{Ends, start};
+pub(crate) use self::listen::start;
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::status::{Parts, Status};
 pub(crate) use self::work::{
-    BlockedAddress, ExemptBlock, KeyChange, Maker, NewKey, NewProject, NewSession, NewToken,
-    Overview, Precondition, Rotation,
+    BlockedAddress, ExemptBlock, KeyChange, Maker, NewKey, NewProject, NewToken, Precondition,
+    Rotation,
 };
 use super::live::Live;
 use super::pages::Recent;

@@ -78,12 +78,6 @@ impl Fault {
             detail: detail.to_string(),
         }
     }
-
-    /// The member of the body that it is about.
-    pub(crate) fn about_member(&self) -> Option<String> {
-        let pointer = self.pointer.as_deref()?.strip_prefix("#/")?;
-        Some(pointer.replace("~1", "/").replace("~0", "~"))
-    }
 }
 
 impl Problem {

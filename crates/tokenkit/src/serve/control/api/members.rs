@@ -126,7 +126,8 @@ impl Members {
                 "" => String::new(),
                 known => format!("; did you mean {known}?"),
             };
-            let fault = Fault::member(name, format!("no such member is known{hint}"));
+            // What stands there could be a secret in a wrong place.
+            let fault = Fault::member(&hidden(name), format!("no such member is known{hint}"));
             self.faults.push(fault);
         }
         match made() {

@@ -49,25 +49,12 @@ pub(crate) struct Rotation {
 }
 
 impl Control {
-    /// Makes a key.
+    /// Makes a key, within a change.
     ///
     /// # Errors
     ///
     /// 422 for an expiry that is over or a prefix that is not taken, 409 where
-    /// there is no room; those of [`change`](Self::change).
-    pub(crate) async fn create_key(
-        &self,
-        actor: Actor,
-        new: NewKey,
-    ) -> Result<(SecretKey, StoredKey), Problem> {
-        let control = self.clone();
-        self.change(actor, move |writer| {
-            control.create_key_in(writer, &Maker::Random, new)
-        })
-        .await
-    }
-
-    /// The same, within a change.
+    /// there is no room.
     pub(crate) fn create_key_in(
         &self,
         writer: &mut Writer<'_>,
@@ -186,28 +173,13 @@ impl Control {
         .await
     }
 
-    /// Makes a key in the place of another, which works on for a while; the new
-    /// one, and the old one as it is then.
+    /// Makes a key in the place of another, which works on for a while, within a
+    /// change; the new one, and the old one as it is then.
     ///
     /// # Errors
     ///
     /// 404, 409 for a key that does not work, 412, 422 for an expiry that is
-    /// over; those of [`change`](Self::change).
-    pub(crate) async fn rotate_key(
-        &self,
-        actor: Actor,
-        id: KeyId,
-        seen: Precondition,
-        rotation: Rotation,
-    ) -> Result<(SecretKey, StoredKey, StoredKey), Problem> {
-        let control = self.clone();
-        self.change(actor, move |writer| {
-            control.rotate_key_in(writer, &Maker::Random, id, &seen, rotation)
-        })
-        .await
-    }
-
-    /// The same, within a change.
+    /// over.
     pub(crate) fn rotate_key_in(
         &self,
         writer: &mut Writer<'_>,

@@ -16,7 +16,6 @@ use store::{Actor, Store, Writer};
 
 pub(crate) use self::blocks::{BlockedAddress, ExemptBlock};
 pub(crate) use self::keys::{KeyChange, MAX_OVERLAP_S, NewKey, Rotation};
-pub(crate) use self::overview::Overview;
 pub(crate) use self::projects::NewProject;
 pub(crate) use self::sessions::NewSession;
 pub(crate) use self::tokens::NewToken;
