@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         .collect();
     tests.sort();
     let node =
-        node()?.words("--test --test-reporter=spec --test-concurrency=1 --test-timeout=300000");
+        node()?.words("--test --test-reporter=spec --test-concurrency=2 --test-timeout=300000");
     tests.iter().fold(node, Program::arg).run()
 }
 
