@@ -5,6 +5,14 @@
 pub mod script;
 pub mod twins;
 
+/// Whether a text holds what could be a whole key, token or digest: as many
+/// letters and digits as the shortest of them in a row.
+pub fn shows_a_secret(text: &str) -> bool {
+    const SHORTEST: usize = 43;
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|run| run.len() >= SHORTEST)
+}
+
 /// Writes the check of what stands before it behind it, so that a fuzzer gets
 /// past a sum that it cannot guess: CRC-32 in six base62 digits.
 pub fn with_check(mut key: Vec<u8>) -> Vec<u8> {

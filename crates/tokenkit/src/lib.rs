@@ -11,6 +11,8 @@ mod admin_token;
 mod cli;
 mod command;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keystore;
 mod reach;
 mod replay;

@@ -4,21 +4,20 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use store::Staging;
 
+use super::import_file::{Row, csv_rows, json_rows};
 use super::progress::Progress;
-use super::rows::{Cells, Column, Reader};
+use super::rows::Reader;
 use crate::cli::{Format, KeyImport};
-use crate::error::{Failure, OperatorError, without_secrets};
+use crate::error::{Failure, OperatorError};
 use crate::keystore::{check_number, now, open_or_create, say_that_we_wait, user};
-use crate::settings::{Settings, nearest};
+use crate::settings::Settings;
 
-/// The longest line of JSON, in bytes: far more than any key takes.
-const MAX_LINE: u64 = 1 << 20;
 /// Bad rows that are shown one by one; of more only the number is.
 const SHOWN: u64 = 100;
 
@@ -51,9 +50,10 @@ pub(super) fn run(
             bad: 0,
         },
     };
+    let file = name(&wanted.file);
     match format {
-        Format::Csv => csv_rows(input, &reader, &mut import)?,
-        Format::Jsonl => json_rows(input, &reader, &mut import)?,
+        Format::Csv => csv_rows(input, &file, &mut |row| import.row(row, &reader))?,
+        Format::Jsonl => json_rows(input, &file, &mut |row| import.row(row, &reader))?,
     }
     let Import {
         staging,
@@ -126,14 +126,12 @@ impl Tally {
 }
 
 impl Import<'_> {
-    /// One row: its line, where it ends in the file, and what it says.
-    fn row(
-        &mut self,
-        line: u64,
-        position: u64,
-        cells: Result<Cells<'_>, String>,
-        reader: &Reader<'_>,
-    ) -> Result<(), Failure> {
+    fn row(&mut self, row: Row<'_>, reader: &Reader<'_>) -> Result<(), Failure> {
+        let Row {
+            line,
+            position,
+            cells,
+        } = row;
         self.progress.step(position);
         let key = match cells.and_then(|cells| reader.key(&cells)) {
             Ok(key) => key,
@@ -197,181 +195,4 @@ fn input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), OperatorError> {
             file.display()
         ))),
     }
-}
-
-fn csv_rows(
-    input: Box<dyn Read>,
-    reader: &Reader<'_>,
-    import: &mut Import<'_>,
-) -> Result<(), Failure> {
-    let mut rows = csv::Reader::from_reader(BufReader::new(input));
-    let columns = {
-        let heads = rows
-            .headers()
-            .map_err(|error| unreadable(&import.tally.file, &error))?;
-        columns(heads)
-            .map_err(|why| OperatorError::new(format_args!("{}:1: {why}", import.tally.file)))?
-    };
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = rows.position().line();
-        let cells = match rows.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                let mut cells = Cells::default();
-                for (column, text) in columns.iter().zip(&record) {
-                    cells.set(*column, text);
-                }
-                Ok(cells)
-            }
-            Err(error) => match error.kind() {
-                csv::ErrorKind::Io(_) => return Err(unreadable(&import.tally.file, &error).into()),
-                csv::ErrorKind::UnequalLengths {
-                    expected_len, len, ..
-                } => Err(format!(
-                    "it has {len} cells, but the first line names {expected_len} columns"
-                )),
-                csv::ErrorKind::Utf8 { .. } => Err("it is not UTF-8".into()),
-                _ => Err("it is no CSV".into()),
-            },
-        };
-        let line = record.position().map_or(line, csv::Position::line);
-        import.row(line, rows.position().byte(), cells, reader)?;
-    }
-}
-
-/// The columns that the first line names.
-fn columns(heads: &csv::StringRecord) -> Result<Vec<Column>, String> {
-    let mut columns = Vec::new();
-    for head in heads {
-        let column = known_column(head.trim()).map_err(|why| {
-            format!("{why}; the first line names the columns, see `tokenkit key import --help`")
-        })?;
-        if columns.contains(&column) {
-            return Err(format!("the column {} stands there twice", column.as_str()));
-        }
-        columns.push(column);
-    }
-    Ok(columns)
-}
-
-fn known_column(name: &str) -> Result<Column, String> {
-    Column::of(name).ok_or_else(|| {
-        let meant = nearest(name, Column::ALL.iter().map(|column| column.as_str()));
-        format!(
-            "there is no column {:?}: is {meant} meant?",
-            without_secrets(name)
-        )
-    })
-}
-
-fn json_rows(
-    input: Box<dyn Read>,
-    reader: &Reader<'_>,
-    import: &mut Import<'_>,
-) -> Result<(), Failure> {
-    let mut input = BufReader::new(input);
-    let (mut line, mut position) = (Vec::new(), 0);
-    for number in 1.. {
-        line.clear();
-        let read = input
-            .by_ref()
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut line)
-            .map_err(|cause| {
-                OperatorError::new(format_args!(
-                    "{} cannot be read: {cause}",
-                    import.tally.file
-                ))
-            })?;
-        if read == 0 {
-            break;
-        }
-        position += read as u64;
-        if read as u64 == MAX_LINE && !line.ends_with(b"\n") {
-            return Err(OperatorError::new(format_args!(
-                "{}:{number}: the line is longer than {MAX_LINE} bytes: one JSON object a line is wanted",
-                import.tally.file
-            ))
-            .into());
-        }
-        if !line.trim_ascii().is_empty() {
-            import.row(number, position, members(&line), reader)?;
-        }
-    }
-    Ok(())
-}
-
-/// The members of a JSON line as cells.
-fn members(line: &[u8]) -> Result<Cells<'static>, String> {
-    use serde_json::Value;
-    let Members(members) =
-        serde_json::from_slice(line).map_err(|error| match error.classify() {
-            // What serde says of data repeats it, and it could be a key.
-            serde_json::error::Category::Data => "a JSON object is wanted".to_owned(),
-            _ => format!("it is no JSON: {error}"),
-        })?;
-    let mut cells = Cells::default();
-    let mut seen = Vec::new();
-    for (name, value) in members {
-        let column = known_column(&name).map_err(|why| why.replacen("column", "member", 1))?;
-        if seen.contains(&column) {
-            return Err(format!("the member {name} stands there twice"));
-        }
-        seen.push(column);
-        let wrong = || format!("{name}: a text, a number, true, false or null is wanted");
-        let text = match value {
-            Value::Null => String::new(),
-            Value::Bool(flag) => flag.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text,
-            Value::Array(items) if matches!(column, Column::Origins | Column::Ips) => {
-                let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-                texts
-                    .ok_or_else(|| format!("{name}: a list of texts is wanted"))?
-                    .join(" ")
-            }
-            Value::Array(_) | Value::Object(_) => return Err(wrong()),
-        };
-        cells.set(column, text);
-    }
-    Ok(cells)
-}
-
-/// A JSON object as it is written: a member that stands twice is seen.
-struct Members(Vec<(String, serde_json::Value)>);
-
-impl<'de> serde::Deserialize<'de> for Members {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-fn unreadable(file: &str, error: &csv::Error) -> OperatorError {
-    let why = match error.kind() {
-        csv::ErrorKind::Io(cause) => cause.to_string(),
-        _ => "it is no CSV in UTF-8".into(),
-    };
-    OperatorError::new(format_args!("{file} cannot be read: {why}"))
 }

@@ -7,12 +7,13 @@ mod export;
 mod fields;
 mod healthcheck;
 mod import;
+pub(crate) mod import_file;
 mod key;
 #[cfg_attr(not(target_os = "linux"), path = "no_ledger.rs")]
 mod ledger;
 mod pages;
 mod progress;
-mod rows;
+pub(crate) mod rows;
 mod session;
 mod text_table;
 mod usage;

@@ -16,12 +16,12 @@ use crate::when::parse_when;
 macro_rules! columns {
     ($($column:ident = $name:literal,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Column { $($column,)* }
+        pub(crate) enum Column { $($column,)* }
 
         impl Column {
-            pub(super) const ALL: &'static [Self] = &[$(Self::$column,)*];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$column,)*];
 
-            pub(super) const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$column => $name,)* }
             }
         }
@@ -49,10 +49,10 @@ columns! {
 
 impl Column {
     /// Those of an export: all but the raw key, which nobody has.
-    pub(super) const EXPORTED: &'static [Self] = Self::ALL.split_at(1).1;
+    pub(crate) const EXPORTED: &'static [Self] = Self::ALL.split_at(1).1;
 
     /// The column of a name.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
             .copied()
@@ -63,11 +63,11 @@ impl Column {
 /// The cells of one row by column; what is not there is empty. Texts are held
 /// for the one row only.
 #[derive(Default)]
-pub(super) struct Cells<'r>([Cow<'r, str>; Column::ALL.len()]);
+pub(crate) struct Cells<'r>([Cow<'r, str>; Column::ALL.len()]);
 
 impl<'r> Cells<'r> {
     /// Puts a cell in.
-    pub(super) fn set(&mut self, column: Column, text: impl Into<Cow<'r, str>>) {
+    pub(crate) fn set(&mut self, column: Column, text: impl Into<Cow<'r, str>>) {
         self.0[column as usize] = text.into();
     }
 
@@ -92,17 +92,17 @@ impl<'r> Cells<'r> {
 }
 
 /// What rows are read under.
-pub(super) struct Reader<'s> {
-    pub(super) settings: &'s Settings,
-    pub(super) secret: &'s ServerSecret,
+pub(crate) struct Reader<'s> {
+    pub(crate) settings: &'s Settings,
+    pub(crate) secret: &'s ServerSecret,
     /// Unix seconds.
-    pub(super) now: u64,
+    pub(crate) now: u64,
 }
 
 impl Reader<'_> {
     /// A row as a key to store; or why it is none, without a word of what could
     /// be secret.
-    pub(super) fn key(&self, cells: &Cells<'_>) -> Result<StoredKey, String> {
+    pub(crate) fn key(&self, cells: &Cells<'_>) -> Result<StoredKey, String> {
         let (prefix, id, digest) = self.identity(cells)?;
         let prefix_is_taken = self.settings.keys.prefixes.contains(prefix.as_bytes());
         if !prefix_is_taken {
@@ -193,7 +193,7 @@ fn truth(text: &str) -> Result<bool, String> {
 }
 
 /// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
+pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

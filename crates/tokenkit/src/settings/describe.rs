@@ -61,6 +61,21 @@ pub(crate) fn describe() -> String {
     text
 }
 
+/// Settings as a file that reads as them.
+pub(crate) fn as_file(settings: &Settings) -> String {
+    let mut text = String::new();
+    let (lists, sections): (Vec<_>, Vec<_>) = ROWS.iter().partition(|row| row.section().is_none());
+    let mut section = None;
+    for row in lists.into_iter().chain(sections) {
+        if row.section() != section {
+            section = row.section();
+            let _ = writeln!(text, "[{}]", section.unwrap_or_default());
+        }
+        let _ = writeln!(text, "{} = {}", row.key(), (row.show)(settings));
+    }
+    text
+}
+
 /// How else a setting can be given.
 fn elsewhere(row: &Row) -> String {
     let variable = row.variable();

@@ -21,7 +21,7 @@ use engine::{CidrList, FailureConfig, OriginList, Prefixes};
 
 use crate::error::OperatorError;
 
-pub(crate) use describe::describe;
+pub(crate) use describe::{as_file, describe};
 pub(crate) use nearest::nearest;
 pub(crate) use otel::{Collector, Ratio};
 pub(crate) use routes::route_policy;

@@ -93,8 +93,21 @@ impl Sources {
     /// A file that cannot be read, or a setting that is unknown or wrong, with
     /// the place where it stands.
     pub(crate) fn read(&self, environment: &[Variable]) -> Result<Settings, OperatorError> {
+        self.put_together(self.file(environment)?, environment)
+    }
+
+    /// The same of a file that was read: its path and text.
+    ///
+    /// # Errors
+    ///
+    /// A setting that is unknown or wrong, with the place where it stands.
+    pub(crate) fn put_together(
+        &self,
+        file: Option<(PathBuf, String)>,
+        environment: &[Variable],
+    ) -> Result<Settings, OperatorError> {
         let mut settings = Settings::default();
-        if let Some((file, text)) = self.file(environment)? {
+        if let Some((file, text)) = file {
             from_file(&mut settings, &file, &text)?;
         }
         from_environment(&mut settings, environment)?;

@@ -74,6 +74,21 @@ fn flags_beat_variables_beat_the_file_beat_defaults() {
 }
 
 #[test]
+fn settings_written_as_a_file_read_as_themselves() {
+    let given = "[server]\nthreads = 3\n[store]\nledger = \"none\"\n\
+                 [failures]\nexempt = [\"::1\"]\n[http]\nrealm = \"a b\"\n\
+                 [[routes]]\npath = \"/v1/**\"\n[[routes]]\npath = \"/x\"\ncost = 0\n\
+                 [[shadow]]\nall = true\nreasons = [\"missing_key\"]\n";
+    for given in [given, ""] {
+        let read = from_file(given).unwrap();
+        let again = from_file(&super::as_file(&read)).unwrap();
+        for row in ROWS {
+            assert_eq!((row.show)(&read), (row.show)(&again), "{}", row.name);
+        }
+    }
+}
+
+#[test]
 fn each_store_has_a_ledger_beside_it_unless_another_is_named() {
     let ledger = |pairs: &[(&'static str, &str)]| {
         let given = pairs.iter().map(|(flag, text)| Given::flag(flag, text));
