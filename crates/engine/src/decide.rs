@@ -308,6 +308,7 @@ impl Engine {
         (!self.exempt.contains(case.request.client)).then_some(until)
     }
 
+    #[inline(always)]
     pub(crate) fn blocked(&self, case: &Case<'_>, until: u64) -> Decision {
         // As after a restart, or where another process has blocked it.
         if self.recent.note(case.place, until) {

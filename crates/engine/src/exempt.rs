@@ -30,11 +30,20 @@ impl Exempt {
         }
     }
 
+    #[inline]
     pub(crate) fn contains(&self, client: ClientAddr) -> bool {
         self.always.contains(client)
             // Acquire pairs with the store in `set`: who sees the flag sees the
             // list that it stands for, or a later one.
-            || self.any_now.load(Ordering::Acquire) != 0 && self.now.load().contains(client)
+            || self.any_now.load(Ordering::Acquire) != 0 && self.names_now(client)
+    }
+
+    /// Whether the list that may change holds an address. Kept apart, for it is
+    /// mostly empty and entering it would be a part of every refusal's code.
+    #[cold]
+    #[inline(never)]
+    fn names_now(&self, client: ClientAddr) -> bool {
+        self.now.load().contains(client)
     }
 
     /// Replaces the list that may change.

@@ -27,6 +27,8 @@ impl Lately {
 
     /// Keeps an address, in the place of the one that has been kept longest.
     /// Wait-free.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn note(&self, client: ClientAddr) {
         // Relaxed, throughout: a hint publishes nothing, and the table says
         // what is true of it.
