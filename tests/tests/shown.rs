@@ -18,10 +18,11 @@ use engine::{
 const NOW: u64 = 1_790_000_000;
 
 /// Types that have no `Debug` to begin with: they borrow what a client sent.
-const SILENT: [&str; 2] = ["Credential", "Request"];
+const SILENT: [&str; 3] = ["Credential", "Explaining", "Request"];
 /// Types into which no text and no secret goes, but numbers and words of ours.
-const NUMBERS: [&str; 12] = [
-    "Check", // By way of `Explanation`.
+const NUMBERS: [&str; 17] = [
+    "Blocked", // An address.
+    "Check",   // By way of `Explanation`.
     "EngineStats",
     "KeyChangeError",
     "LedgerError", // A path and a cause.
@@ -32,6 +33,10 @@ const NUMBERS: [&str; 12] = [
     "MintError",
     "ProjectId",
     "Reason",
+    "ReasonSet",
+    "ShadowError",
+    "ShadowPolicy", // Key ids and names of projects.
+    "ShadowScope",
     "Verdict",
 ];
 
