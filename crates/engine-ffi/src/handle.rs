@@ -176,16 +176,19 @@ pub(crate) fn free(engine: *const tk_engine) -> Result<(), Refusal> {
     if !place.name.end(name, barrier::heavy) {
         return Err(unknown(engine));
     }
-    // Relaxed: `end` has seen the name that was given after it was written.
-    let found = place.found.swap(ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: from `Box::into_raw` in `give`, and taken out by the one that has
-    // ended the name. Others may still be within, but only share it.
+    // Relaxed: `end` has seen the name that was given after it was written. It
+    // stays there: who has entered by the name may not have read it yet.
+    let found = place.found.load(Ordering::Relaxed);
+    // SAFETY: from `Box::into_raw` in `give`, and freed by nobody but the one
+    // that has ended the name. Others may still be within, but only share it.
     let is_ours = unsafe { &*found }.origin.is_here();
     if is_ours {
         let mut waited = 0;
         while seats::any_within(name) {
             pause(&mut waited);
         }
+        // Relaxed: nobody is within any more, nor will be by this name.
+        place.found.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: as above, and nobody is within any more, nor will be.
         drop(unsafe { Box::from_raw(found) });
     } else {

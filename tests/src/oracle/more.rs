@@ -36,6 +36,8 @@ impl Oracle {
         let name = secret.id().to_string();
         let mut known = KnownKey::new(secret, policy);
         if let Some(before) = self.keys.remove(&name) {
+            // It needs no other's counters, but the time is read.
+            self.let_rest(at, false);
             known.hours = before.hours;
             if before.state == KeyState::Revoked {
                 known.state = KeyState::Revoked;
