@@ -13,13 +13,13 @@ pub(crate) const EXIT_OPERATOR: u8 = 2;
 pub(crate) struct OperatorError(String);
 
 impl OperatorError {
-    /// An error with its whole message. Line breaks become spaces, so that one
-    /// error stays one line; what could be a secret, given in a wrong place, is
-    /// hidden.
+    /// An error with its whole message. Line breaks and other control characters
+    /// become spaces, so that one error stays one line and tells a terminal
+    /// nothing else; what could be a secret, given in a wrong place, is hidden.
     pub(crate) fn new(message: impl fmt::Display) -> Self {
         let message = message.to_string();
         let parts: Vec<&str> = message
-            .lines()
+            .split(char::is_control)
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
@@ -124,6 +124,8 @@ mod tests {
     fn an_error_is_one_line() {
         let error = OperatorError::wrap("a", "b\n\n  c\n");
         assert_eq!(error.to_string(), "a: b c");
+        let error = OperatorError::new("--set x\r\0y\u{1b}[31m: wrong");
+        assert_eq!(error.to_string(), "--set x y [31m: wrong");
     }
 
     #[test]
