@@ -9,7 +9,13 @@ use crate::net::ClientAddr;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Addresses that are kept: 32 KiB.
-const PLACES: usize = if cfg!(loom) { 2 } else { 4096 };
+const PLACES: usize = if cfg!(loom) {
+    2
+} else if cfg!(miri) {
+    16
+} else {
+    4096
+};
 
 /// The addresses, each by the unit in which it is counted; 0 is none.
 pub(crate) struct Lately {
