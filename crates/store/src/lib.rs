@@ -67,7 +67,8 @@ pub use idempotency::{IDEMPOTENCY_S, Idempotent};
 pub use key_page::{KeyPage, KeyQuery, ListedKey, StateFilter};
 pub use project::{KeyCounts, Project, ProjectPage};
 pub use record::{
-    Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, StoredKey, StoredSession,
+    Label, LabelError, MAX_LABEL_LEN, SessionId, SessionIdError, SessionState, StoredKey,
+    StoredSession,
 };
 pub use secret::{SecretFileError, create_secret_file, read_secret_file};
 pub use session_page::{SessionPage, SessionQuery};

@@ -4,7 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use engine::{KeyId, KeyRecord, Prefix, SessionRecord, SessionToken, TokenDigest};
+use engine::{
+    KeyId, KeyPolicy, KeyRecord, Prefix, SecretKey, ServerSecret, SessionRecord, SessionToken,
+    TokenDigest,
+};
 
 /// The longest label, in bytes.
 pub const MAX_LABEL_LEN: usize = 200;
@@ -52,6 +55,17 @@ pub struct StoredKey {
     pub revision: i64,
 }
 
+/// What has become of a session at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// It speaks for its user.
+    Active,
+    /// It was ended before its time.
+    Ended,
+    /// Its time is over.
+    Expired,
+}
+
 /// A session as the store keeps it.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
@@ -65,6 +79,76 @@ pub struct StoredSession {
     pub created_at: u64,
     /// Whether it was ended before its time.
     pub ended: bool,
+}
+
+impl StoredKey {
+    /// What is kept of a new key, made at a unix second: its digest, and nothing
+    /// that it could be told from.
+    #[must_use]
+    pub fn of(
+        key: &SecretKey,
+        secret: &ServerSecret,
+        prefix: Prefix,
+        policy: KeyPolicy,
+        label: Label,
+        now: u64,
+    ) -> Self {
+        Self {
+            record: KeyRecord {
+                id: key.id(),
+                digest: secret.digest_key(key.expose().as_bytes()),
+                policy,
+            },
+            label,
+            prefix,
+            created_at: now,
+            revoked_at: None,
+            revoked_reason: None,
+            replaces: None,
+            revision: 0,
+        }
+    }
+}
+
+impl StoredSession {
+    /// What is kept of a new session, made at a unix second.
+    #[must_use]
+    pub fn of(
+        token: &SessionToken,
+        secret: &ServerSecret,
+        session: SessionRecord,
+        now: u64,
+    ) -> Self {
+        Self {
+            token: secret.digest_token(token.expose().as_bytes()),
+            id: SessionId::of(token),
+            session,
+            created_at: now,
+            ended: false,
+        }
+    }
+
+    /// What has become of it at a unix second.
+    #[must_use]
+    pub fn state(&self, now: u64) -> SessionState {
+        match self.session.expires_at {
+            _ if self.ended => SessionState::Ended,
+            Some(expires_at) if expires_at <= now => SessionState::Expired,
+            _ => SessionState::Active,
+        }
+    }
+}
+
+impl SessionState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 impl Label {

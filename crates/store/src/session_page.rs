@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 
 use crate::cursor::{Cursor, Part};
 use crate::error::{Result, StoreError};
-use crate::record::StoredSession;
+use crate::record::{SessionState, StoredSession};
 use crate::rows::{SESSION_COLUMNS, number_column, stored_session};
 use crate::store::{Store, decoded};
 
@@ -67,10 +67,9 @@ impl Store {
                     Part::Text(session.id.as_str()),
                 ],
             ));
-            let is_live = query.live_at.is_none_or(|now| {
-                let expires_at = session.session.expires_at;
-                !session.ended && expires_at.is_none_or(|expires_at| now < expires_at)
-            });
+            let is_live = query
+                .live_at
+                .is_none_or(|now| session.state(now) == SessionState::Active);
             if is_live {
                 page.sessions.push(session);
             }

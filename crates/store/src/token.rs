@@ -1,7 +1,7 @@
 //! Admin tokens: who shows one may look at the store or change it, over the
 //! server. In form they are keys; kept are their digests.
 
-use engine::{KeyDigest, KeyId};
+use engine::{KeyDigest, KeyId, SecretKey, ServerSecret};
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
@@ -126,6 +126,29 @@ pub(crate) fn tokens_revision(connection: &rusqlite::Connection) -> rusqlite::Re
     connection
         .prepare_cached("SELECT COALESCE(MAX(rev), 0) FROM admin_tokens")?
         .query_row([], |row| row.get(0))
+}
+
+impl StoredToken {
+    /// What is kept of a new token, made at a unix second.
+    #[must_use]
+    pub fn of(
+        token: &SecretKey,
+        secret: &ServerSecret,
+        name: Label,
+        scope: Scope,
+        expires_at: Option<u64>,
+        now: u64,
+    ) -> Self {
+        Self {
+            id: token.id(),
+            digest: secret.digest_key(token.expose().as_bytes()),
+            name,
+            scope,
+            created_at: now,
+            expires_at,
+            revoked_at: None,
+        }
+    }
 }
 
 fn token(row: &Row<'_>) -> Decoded<StoredToken> {

@@ -33,15 +33,7 @@ pub(crate) fn mint(
     let token = SecretKey::generate(&prefix).map_err(|cause| {
         OperatorError::wrap("the system gave no random bytes for a token", cause)
     })?;
-    let stored = StoredToken {
-        id: token.id(),
-        digest: secret.digest_key(token.expose().as_bytes()),
-        name,
-        scope,
-        created_at: now(),
-        expires_at,
-        revoked_at: None,
-    };
+    let stored = StoredToken::of(&token, secret, name, scope, expires_at, now());
     Ok((token, stored))
 }
 

@@ -5,12 +5,10 @@ use std::fs::DirBuilder;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use engine::{
-    Clock, Engine, EngineBuilder, KeyPolicy, KeyRecord, Limit, Prefix, SecretKey, ServerSecret,
-};
+use engine::{Clock, Engine, EngineBuilder, KeyPolicy, Limit, Prefix, SecretKey, ServerSecret};
 use store::{
-    Actor, Label, Scope, SecretFileError, Store, StoreError, StoredKey, Writer, create_secret_file,
-    read_secret_file,
+    Actor, Label, Scope, SecretFileError, Store, StoreError, StoredKey, StoredSession, Writer,
+    create_secret_file, read_secret_file,
 };
 
 use crate::admin_token;
@@ -21,6 +19,8 @@ use crate::settings::{Settings, StoreSettings};
 const FIRST_PROJECT: &str = "default";
 /// Its units an hour.
 const FIRST_LIMIT: u64 = 1000;
+/// How long an expired session is kept for people to look at.
+const KEEP_EXPIRED_S: u64 = 7 * 86_400;
 /// What the first admin token is called.
 const FIRST_TOKEN: &str = "first start";
 
@@ -195,21 +195,21 @@ pub(crate) fn mint(
 ) -> Result<(SecretKey, StoredKey), OperatorError> {
     let key = SecretKey::generate(prefix)
         .map_err(|cause| OperatorError::wrap("the system gave no random bytes for a key", cause))?;
-    let stored = StoredKey {
-        record: KeyRecord {
-            id: key.id(),
-            digest: secret.digest_key(key.expose().as_bytes()),
-            policy,
-        },
-        label,
-        prefix: *prefix,
-        created_at: now(),
-        revoked_at: None,
-        revoked_reason: None,
-        replaces: None,
-        revision: 0,
-    };
+    let stored = StoredKey::of(&key, secret, *prefix, policy, label, now());
     Ok((key, stored))
+}
+
+/// Adds a new session, and forgets those that have long expired.
+///
+/// # Errors
+///
+/// The store cannot be written.
+pub(crate) fn add_session(
+    writer: &mut Writer<'_>,
+    session: &StoredSession,
+) -> Result<(), StoreError> {
+    writer.forget_sessions(session.created_at.saturating_sub(KEEP_EXPIRED_S))?;
+    writer.add_session(session)
 }
 
 /// The prefix of new keys.

@@ -13,8 +13,6 @@ use crate::error::{Failure, OperatorError};
 use crate::keystore::{self, now, open};
 use crate::settings::Settings;
 
-/// How long an expired session is kept for people to look at.
-const KEEP_EXPIRED_S: u64 = 7 * 86_400;
 /// The longest token that is read from standard input.
 const MAX_TOKEN: u64 = 4096;
 
@@ -65,16 +63,9 @@ fn create(
     let token = SessionToken::generate().map_err(|cause| {
         OperatorError::wrap("the system gave no random bytes for a token", cause)
     })?;
-    let stored = StoredSession {
-        token: secret.digest_token(token.expose().as_bytes()),
-        id: SessionId::of(&token),
-        session,
-        created_at: now,
-        ended: false,
-    };
+    let stored = StoredSession::of(&token, &secret, session, now);
     let mut writer = keystore::change(settings, &mut store)?;
-    writer.forget_sessions(now.saturating_sub(KEEP_EXPIRED_S))?;
-    writer.add_session(&stored)?;
+    keystore::add_session(&mut writer, &stored)?;
     writer.commit()?;
     if json {
         let view = SessionView {

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use serde::Serialize;
 use store::{Store, Usage, UsageQuery};
 
 use super::fields::{flag, key_id};
@@ -14,54 +13,11 @@ use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
 use crate::settings::Settings;
 use crate::usage::Collector;
-use crate::when::{parse_ago, show_when};
+use crate::usage::view::{HEADS, UsageView, hour_from};
+use crate::when::parse_ago;
 
-const HOUR_S: u64 = 3600;
 /// Rows that are read at once.
 const PAGE: usize = 1000;
-
-/// The columns of a row.
-const HEADS: [&str; 6] = ["id", "key", "project", "hour", "units", "final"];
-
-/// A row for programs. The names of the members are stable.
-#[derive(Serialize)]
-struct UsageView {
-    /// The same for ever: who takes the row twice knows it by this.
-    id: String,
-    key: String,
-    /// `null` where the store does not know the key.
-    project: Option<String>,
-    /// When the hour began.
-    hour: String,
-    units: u64,
-    /// Whether the hour is over, and nothing more of it is to come.
-    #[serde(rename = "final")]
-    is_final: bool,
-}
-
-impl UsageView {
-    fn of(usage: &Usage, final_before: u32) -> Self {
-        Self {
-            id: usage.id(),
-            key: usage.key.to_string(),
-            project: usage.project.map(|name| name.to_string()),
-            hour: show_when(u64::from(usage.hour) * HOUR_S),
-            units: usage.used,
-            is_final: usage.hour < final_before,
-        }
-    }
-
-    fn row(self) -> [String; 6] {
-        [
-            self.id,
-            self.key,
-            self.project.unwrap_or_default(),
-            self.hour,
-            self.units.to_string(),
-            self.is_final.to_string(),
-        ]
-    }
-}
 
 /// Records what the ledger has counted, then prints what was used.
 ///
@@ -87,15 +43,14 @@ pub(super) fn run(
     let (mut store, _) = open(settings)?;
     collect(settings, &mut store, now)?;
     let final_before = store.usage_final_before(now)?.unwrap_or(0);
-    let hour = |unix_s: u64| u32::try_from(unix_s.div_ceil(HOUR_S)).unwrap_or(u32::MAX);
     let to_hour = match wanted.open {
-        true => hour(to),
-        false => hour(to).min(final_before),
+        true => hour_from(to),
+        false => hour_from(to).min(final_before),
     };
     let query = UsageQuery {
         key: wanted.key.as_deref().map(key_id).transpose()?,
         project: project(wanted.project.as_deref())?,
-        from_hour: hour(from),
+        from_hour: hour_from(from),
         to_hour,
         after: None,
         limit: PAGE,

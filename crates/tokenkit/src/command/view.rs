@@ -140,11 +140,7 @@ impl SessionView {
             id: stored.id.to_string(),
             project: session.project.to_string(),
             user: session.user.to_string(),
-            state: match session.expires_at {
-                _ if stored.ended => "ended",
-                Some(expires_at) if expires_at <= now => "expired",
-                _ => "active",
-            },
+            state: stored.state(now).as_str(),
             expires_at: session.expires_at,
             created_at: stored.created_at,
             token: None,

@@ -6,6 +6,8 @@
 //! record a thing twice changes nothing, so any number of servers and commands
 //! may do so at the same ledger, and be ended at any moment.
 
+pub(crate) mod view;
+
 use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -245,7 +245,7 @@ async fn end_exemption(
     let addresses: Cidr = sent
         .field("addresses")
         .parse()
-        .map_err(|_| Problem::bad_request("The form was not sent whole: load its page anew."))?;
+        .map_err(|_| fields::not_whole())?;
     control
         .remove_exempt(Actor::page(admin.id), addresses)
         .await?;

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::draft::Draft;
-use crate::serve::control::Visit;
+use crate::serve::control::{Form, Problem, Visit};
 
 /// A field: its name, its label and what is wanted there.
 #[derive(Clone, Copy)]
@@ -120,4 +120,18 @@ pub(super) fn summary(draft: &Draft) -> Markup {
 /// The word that every form carries.
 pub(super) fn csrf(visit: &Visit) -> Markup {
     html! { input type="hidden" name="csrf" value=(visit.csrf()); }
+}
+
+/// The revision that a form goes by.
+///
+/// # Errors
+///
+/// 400 where there is none.
+pub(super) fn revision(sent: &Form) -> Result<i64, Problem> {
+    sent.field("revision").parse().map_err(|_| not_whole())
+}
+
+/// Says that a form came without what its page has put into it.
+pub(super) fn not_whole() -> Problem {
+    Problem::bad_request("The form was not sent whole: load its page anew.")
 }

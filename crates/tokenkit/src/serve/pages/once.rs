@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::json;
 use store::{Actor, Idempotent, Writer};
 
+use super::fields;
 use crate::serve::control::{Admin, Control, Problem};
 
 /// A number that a form is shown with. What it makes is written down under it,
@@ -47,9 +48,7 @@ impl Once {
     /// 400 where there is none.
     pub(super) fn of(control: &Control, admin: &Admin, sent: &str) -> Result<Self, Problem> {
         if sent.is_empty() {
-            return Err(Problem::bad_request(
-                "The form was not sent whole: load its page anew.",
-            ));
+            return Err(fields::not_whole());
         }
         Ok(Self {
             token: admin.id,

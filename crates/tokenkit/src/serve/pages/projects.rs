@@ -166,13 +166,11 @@ async fn change(
 ) -> Result<Response, Problem> {
     let admin = visit.may_change(&control, sent.field("csrf"))?;
     let name = name(&text)?;
-    let seen = sent.field("revision").parse();
-    let seen =
-        seen.map_err(|_| Problem::bad_request("The form was not sent whole: load its page anew."))?;
+    let revision = fields::revision(&sent)?;
     let mut draft = Draft::of(&sent, &["label"]);
     let Some(label) = label(&mut draft) else {
         let project = Project {
-            revision: seen,
+            revision,
             ..control.project(name).await?
         };
         return one(
@@ -185,7 +183,7 @@ async fn change(
         )
         .await;
     };
-    let seen = Precondition::OneOf(vec![seen]);
+    let seen = Precondition::OneOf(vec![revision]);
     let changed = control.change_project(Actor::page(admin.id), name, seen, Some(label));
     match changed.await {
         Ok(_) => Ok(Redirect::to(&format!("{}?did=changed", address(&name))).into_response()),

@@ -7,7 +7,9 @@ use axum::routing::{get, post};
 use engine::Name;
 use http::StatusCode;
 use maud::{Markup, html};
-use store::{Actor, Cursor, Scope, SessionId, SessionPage, SessionQuery, StoredSession};
+use store::{
+    Actor, Cursor, Scope, SessionId, SessionPage, SessionQuery, SessionState, StoredSession,
+};
 
 use super::draft::Draft;
 use super::fields::{self, Field, Line};
@@ -145,15 +147,10 @@ fn look(store: &store::Store, wanted: &Wanted) -> Result<SessionPage, store::Sto
 
 fn row(stored: &StoredSession, visit: &Visit, now: u64) -> Vec<Markup> {
     let session = &stored.session;
-    let (class, state) = if stored.ended {
-        ("bad", "ended")
-    } else if session
-        .expires_at
-        .is_some_and(|expires_at| expires_at <= now)
-    {
-        ("warn", "expired")
-    } else {
-        ("good", "live")
+    let (class, state) = match stored.state(now) {
+        SessionState::Active => ("good", "live"),
+        SessionState::Ended => ("bad", "ended"),
+        SessionState::Expired => ("warn", "expired"),
     };
     let query = [
         ("project", session.project.as_str()),

@@ -14,6 +14,7 @@ use super::fields::{self, Field, Line};
 use super::once::{self, Once, Outcome};
 use super::shell::{Place, page, page_with};
 use super::{keys, parts};
+use crate::admin_token;
 use crate::serve::control::{Control, Form, Maker, NewToken, Problem, SignedIn, Visit};
 
 const PATH: &str = "/tokens";
@@ -131,12 +132,11 @@ async fn list(
 }
 
 fn row(token: &StoredToken, visit: &Visit, now: u64) -> Vec<Markup> {
-    let (class, state) = if token.revoked_at.is_some() {
-        ("bad", "revoked")
-    } else if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
-        ("warn", "expired")
-    } else {
-        ("good", "active")
+    let state = admin_token::state(token, now);
+    let class = match state {
+        "revoked" => "bad",
+        "expired" => "warn",
+        _ => "good",
     };
     let may_revoke = visit.admin.scope >= Scope::Write && state != "revoked";
     vec![

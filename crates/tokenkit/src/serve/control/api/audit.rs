@@ -2,11 +2,10 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use http::{Response, StatusCode};
-use serde_json::json as value;
+use http::Response;
 use store::AuditQuery;
 
-use super::creation::json;
+use super::answer::listed;
 use super::query::{MAX_PAGE, Query, words};
 use super::views::AuditView;
 use crate::serve::control::{Control, Problem};
@@ -33,10 +32,7 @@ pub(super) async fn list(
         .await?;
     let entries: Vec<_> = page.entries.into_iter().map(AuditView::of).collect();
     let next = page.next.map(|next| format!("a{next}"));
-    json(
-        StatusCode::OK,
-        &value!({ "entries": entries, "next_cursor": next }),
-    )
+    listed("entries", &entries, next)
 }
 
 /// Where the next page begins.

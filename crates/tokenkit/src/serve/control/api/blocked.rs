@@ -8,7 +8,7 @@ use axum::response::IntoResponse as _;
 use http::{Response, StatusCode};
 use serde_json::json as value;
 
-use super::creation::json;
+use super::answer::json;
 use super::path::Named;
 use super::query::{Query, parsed};
 use super::views::BlockedView;

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::response::IntoResponse as _;
 use engine::{KeyId, Prefix, ServerSecret};
-use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Idempotent, Writer};
 
+use super::answer::json;
 use super::etag::etag;
 use crate::serve::control::work::Maker;
 use crate::serve::control::{Admin, Control, Fault, Problem};
@@ -236,28 +236,4 @@ fn answer(
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(answer)
-}
-
-/// An answer with a JSON body.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Body>, Problem> {
-    let body = serde_json::to_vec(body).map_err(Problem::internal)?;
-    let mut answer = (status, body).into_response();
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(answer)
-}
-
-/// A part of a path, as it stands in a URL.
-pub(super) fn segment(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                shown.push(char::from(byte));
-            }
-            byte => shown.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    shown
 }

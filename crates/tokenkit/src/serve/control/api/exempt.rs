@@ -7,10 +7,10 @@ use http::{Response, StatusCode};
 use serde_json::json as value;
 use store::Label;
 
-use super::creation::{IdempotencyKey, Made, Secret, json, segment};
+use super::answer::{json, segment, view};
+use super::creation::{IdempotencyKey, Made, Secret};
 use super::members::{Json, parsed};
 use super::path::Named;
-use super::projects::view;
 use super::query::Query;
 use super::views::ExemptView;
 use crate::serve::control::{Admin, Control, Problem};

@@ -2,18 +2,15 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::IntoResponse as _;
 use engine::{CidrList, KeyId, KeyState, Limit, OriginList};
-use http::header::ETAG;
-use http::{Response, StatusCode};
-use serde_json::json as value;
+use http::Response;
 use store::{Cursor, KeyQuery, Label, StateFilter, StoredKey};
 
-use super::creation::{IdempotencyKey, Made, Secret, json};
-use super::etag::{IfMatch, IfNoneMatch, etag};
+use super::answer::{listed, shown, view};
+use super::creation::{IdempotencyKey, Made, Secret};
+use super::etag::{IfMatch, IfNoneMatch};
 use super::members::{Json, JsonOrNothing, flag, hidden, nullable, number, parsed, texts, time};
 use super::path::Named;
-use super::projects::view;
 use super::query::{self, MAX_PAGE, Query};
 use super::views::{KeyView, ListedKeyView};
 use crate::serve::control::work::{KeyChange, NewKey};
@@ -48,10 +45,7 @@ pub(super) async fn list(
         .await?;
     let keys: Vec<_> = page.keys.iter().map(ListedKeyView::of).collect();
     let next = page.next.map(|next| next.to_string());
-    json(
-        StatusCode::OK,
-        &value!({ "keys": keys, "next_cursor": next }),
-    )
+    listed("keys", &keys, next)
 }
 
 pub(super) async fn create(
@@ -194,21 +188,6 @@ pub(super) async fn revoke(
 /// A key as a change has left it.
 fn changed(key: &StoredKey) -> Result<Response<Body>, Problem> {
     shown(&KeyView::of(key), key.revision, &IfNoneMatch::default())
-}
-
-/// What has a revision; nothing but that, where the client has it already.
-pub(super) fn shown(
-    view: &impl serde::Serialize,
-    revision: i64,
-    seen: &IfNoneMatch,
-) -> Result<Response<Body>, Problem> {
-    let mut answer = if seen.has(revision) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        json(StatusCode::OK, view)?
-    };
-    answer.headers_mut().insert(ETAG, etag(revision));
-    Ok(answer)
 }
 
 fn limit(value: &serde_json::Value) -> Result<Limit, String> {

@@ -5,6 +5,7 @@
 //! Times are RFC 3339 texts in UTC, spans are whole seconds. A change is in
 //! force when it is answered.
 
+mod answer;
 mod audit;
 mod blocked;
 mod creation;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use http::{Response, StatusCode};
 use serde_json::{Map, json as value};
 
-use super::creation::json;
+use super::answer::json;
 use super::members::shown_time;
 use super::query::Query;
 use crate::serve::control::{Control, Problem};

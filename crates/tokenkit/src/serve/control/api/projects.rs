@@ -2,13 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use http::{Response, StatusCode};
-use serde_json::{Value, json as value};
+use http::Response;
 use store::{Cursor, Label};
 
-use super::creation::{IdempotencyKey, Made, Secret, json, segment};
+use super::answer::{listed, segment, shown, view};
+use super::creation::{IdempotencyKey, Made, Secret};
 use super::etag::{IfMatch, IfNoneMatch};
-use super::keys::shown;
 use super::members::{Json, parsed};
 use super::path::Named;
 use super::query::{MAX_PAGE, Query};
@@ -27,10 +26,7 @@ pub(super) async fn list(
         .await?;
     let projects: Vec<_> = page.projects.iter().map(ProjectView::of).collect();
     let next = page.next.map(|next| next.to_string());
-    json(
-        StatusCode::OK,
-        &value!({ "projects": projects, "next_cursor": next }),
-    )
+    listed("projects", &projects, next)
 }
 
 pub(super) async fn create(
@@ -97,9 +93,4 @@ pub(super) async fn change(
         project.revision,
         &IfNoneMatch::default(),
     )
-}
-
-/// A view as a value.
-pub(super) fn view(view: &impl serde::Serialize) -> Result<Value, Problem> {
-    serde_json::to_value(view).map_err(Problem::internal)
 }

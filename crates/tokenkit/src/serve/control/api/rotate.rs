@@ -6,12 +6,12 @@ use engine::KeyId;
 use http::Response;
 use serde_json::Value;
 
+use super::answer::view;
 use super::creation::IdempotencyKey;
 use super::etag::IfMatch;
 use super::keys::made;
 use super::members::{JsonOrNothing, nullable, number, time};
 use super::path::Named;
-use super::projects::view;
 use super::query::Query;
 use super::views::KeyView;
 use crate::serve::control::work::{MAX_OVERLAP_S, Rotation};

@@ -7,10 +7,10 @@ use http::{Response, StatusCode};
 use serde_json::json as value;
 use store::{Cursor, SessionId, SessionQuery};
 
-use super::creation::{IdempotencyKey, Made, Secret, json};
+use super::answer::{json, listed, view};
+use super::creation::{IdempotencyKey, Made, Secret};
 use super::members::{Json, nullable, parsed, time};
 use super::path::Named;
-use super::projects::view;
 use super::query::{self, MAX_PAGE, Query};
 use super::views::SessionView;
 use crate::serve::control::work::NewSession;
@@ -40,10 +40,7 @@ pub(super) async fn list(
     let sessions = page.sessions.iter();
     let sessions: Vec<_> = sessions.map(|one| SessionView::of(one, now)).collect();
     let next = page.next.map(|next| next.to_string());
-    json(
-        StatusCode::OK,
-        &value!({ "sessions": sessions, "next_cursor": next }),
-    )
+    listed("sessions", &sessions, next)
 }
 
 pub(super) async fn create(

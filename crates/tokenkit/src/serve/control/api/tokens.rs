@@ -7,10 +7,10 @@ use engine::KeyId;
 use http::{Response, StatusCode};
 use serde_json::json as value;
 
-use super::creation::{IdempotencyKey, Made, Secret, json};
+use super::answer::{json, view};
+use super::creation::{IdempotencyKey, Made, Secret};
 use super::members::{Json, nullable, parsed, time};
 use super::path::Named;
-use super::projects::view;
 use super::query::Query;
 use super::views::TokenView;
 use crate::admin_token::PREFIX;

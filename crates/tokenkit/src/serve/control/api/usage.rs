@@ -10,12 +10,12 @@ use http::{Response, StatusCode};
 use serde_json::json as value;
 use store::{Cursor, Usage, UsageQuery};
 
-use super::creation::json;
+use super::answer::{json, listed};
 use super::members::{shown_time, time_of};
 use super::path::Named;
 use super::query::{self, Query};
-use super::views::UsageView;
 use crate::serve::control::{Control, Problem};
+use crate::usage::view::{HEADS, UsageView, hour_from};
 
 /// The most rows of an answer.
 const MAX_ROWS: usize = 10_000;
@@ -111,10 +111,7 @@ pub(super) async fn list(
         Form::Json => {
             let rows = page.rows.iter().map(|row| UsageView::of(row, final_before));
             let rows: Vec<_> = rows.collect();
-            json(
-                StatusCode::OK,
-                &value!({ "usage": rows, "next_cursor": next }),
-            )?
+            listed("usage", &rows, next.clone())?
         }
         Form::Csv => text(form, csv(&page.rows, final_before)?),
         Form::Lines => text(form, lines(&page.rows, final_before)?),
@@ -176,11 +173,6 @@ pub(super) async fn of_key(
     )
 }
 
-/// The first hour that begins at a time or later.
-fn hour_from(unix_s: u64) -> u32 {
-    u32::try_from(unix_s.div_ceil(3600)).unwrap_or(u32::MAX)
-}
-
 fn text(form: Form, body: String) -> Response<Body> {
     let mut answer = body.into_response();
     let media_type = HeaderValue::from_static(form.media_type());
@@ -191,13 +183,10 @@ fn text(form: Form, body: String) -> Response<Body> {
 /// The rows as CSV, the first line naming the columns.
 fn csv(rows: &[Usage], final_before: u32) -> Result<String, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    if rows.is_empty() {
-        let heads = ["id", "key", "project", "hour", "units", "final"];
-        writer.write_record(heads).map_err(Problem::internal)?;
-    }
+    writer.write_record(HEADS).map_err(Problem::internal)?;
     for row in rows {
-        let row = UsageView::of(row, final_before);
-        writer.serialize(row).map_err(Problem::internal)?;
+        let row = UsageView::of(row, final_before).row();
+        writer.write_record(row).map_err(Problem::internal)?;
     }
     let bytes = writer.into_inner().map_err(Problem::internal)?;
     String::from_utf8(bytes).map_err(Problem::internal)

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use store::{AuditEntry, Exempt, ListedKey, Project, StoredKey, StoredSession, StoredToken, Usage};
+use store::{AuditEntry, Exempt, ListedKey, Project, StoredKey, StoredSession, StoredToken};
 
 use super::members::shown_time;
 use crate::serve::control::work::{BlockedAddress, ExemptBlock};
@@ -112,11 +112,7 @@ impl SessionView {
             id: stored.id.to_string(),
             project: session.project.to_string(),
             user: session.user.to_string(),
-            state: match session.expires_at {
-                _ if stored.ended => "ended",
-                Some(expires_at) if expires_at <= now => "expired",
-                _ => "active",
-            },
+            state: stored.state(now).as_str(),
             expires_at: when(session.expires_at),
             created_at: shown_time(stored.created_at),
         }
@@ -217,33 +213,6 @@ impl AuditView {
             action: entry.action,
             object: entry.object,
             details: entry.details,
-        }
-    }
-}
-
-/// Units that a key used in an hour.
-#[derive(Serialize)]
-pub(super) struct UsageView {
-    /// The same for ever: whoever has taken it once need not take it again.
-    pub(super) id: String,
-    pub(super) key: String,
-    pub(super) project: Option<String>,
-    /// When the hour began.
-    pub(super) hour: String,
-    pub(super) units: u64,
-    /// Whether nothing more is to come.
-    pub(super) r#final: bool,
-}
-
-impl UsageView {
-    pub(super) fn of(usage: &Usage, final_before: u32) -> Self {
-        Self {
-            id: usage.id(),
-            key: usage.key.to_string(),
-            project: usage.project.map(|project| project.to_string()),
-            hour: shown_time(u64::from(usage.hour) * 3600),
-            units: usage.used,
-            r#final: usage.hour < final_before,
         }
     }
 }

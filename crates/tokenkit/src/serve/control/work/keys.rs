@@ -1,8 +1,6 @@
 //! Keys: making, changing, rotating and ending them.
 
-use engine::{
-    CidrList, KeyId, KeyPolicy, KeyRecord, KeyState, Limit, Name, OriginList, Prefix, SecretKey,
-};
+use engine::{CidrList, KeyId, KeyPolicy, KeyState, Limit, Name, OriginList, Prefix, SecretKey};
 use store::{Actor, Label, StoredKey, Writer};
 
 use super::{Maker, Precondition};
@@ -211,21 +209,7 @@ impl Control {
     ) -> Result<(SecretKey, StoredKey), Problem> {
         let secret = self.secret();
         let key = maker.key(prefix, secret)?;
-        let record = KeyRecord {
-            id: key.id(),
-            digest: secret.digest_key(key.expose().as_bytes()),
-            policy,
-        };
-        let stored = StoredKey {
-            record,
-            label,
-            prefix: *prefix,
-            created_at: self.now(),
-            revoked_at: None,
-            revoked_reason: None,
-            replaces: None,
-            revision: 0,
-        };
+        let stored = StoredKey::of(&key, secret, *prefix, policy, label, self.now());
         Ok((key, stored))
     }
 

@@ -5,10 +5,8 @@ use store::{Actor, SessionId, StoredSession, Writer};
 
 use super::Maker;
 use super::keys::future;
+use crate::keystore;
 use crate::serve::control::{Control, Problem};
-
-/// How long an expired session is kept for people to look at.
-const KEEP_EXPIRED_S: u64 = 7 * 86_400;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -36,19 +34,13 @@ impl Control {
             return Err(Problem::invalid(faults));
         }
         let token = maker.token(self.secret())?;
-        let stored = StoredSession {
-            token: self.secret().digest_token(token.expose().as_bytes()),
-            id: SessionId::of(&token),
-            session: SessionRecord {
-                project: new.project,
-                user: new.user,
-                expires_at: new.expires_at,
-            },
-            created_at: now,
-            ended: false,
+        let session = SessionRecord {
+            project: new.project,
+            user: new.user,
+            expires_at: new.expires_at,
         };
-        writer.forget_sessions(now.saturating_sub(KEEP_EXPIRED_S))?;
-        writer.add_session(&stored)?;
+        let stored = StoredSession::of(&token, self.secret(), session, now);
+        keystore::add_session(writer, &stored)?;
         Ok((token, stored))
     }
 

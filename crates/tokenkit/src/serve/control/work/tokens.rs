@@ -34,15 +34,14 @@ impl Control {
         }
         let prefix = admin_token::prefix().map_err(Problem::internal)?;
         let token = maker.key(&prefix, self.secret())?;
-        let stored = StoredToken {
-            id: token.id(),
-            digest: self.secret().digest_key(token.expose().as_bytes()),
-            name: new.name,
-            scope: new.scope,
-            created_at: self.now(),
-            expires_at: new.expires_at,
-            revoked_at: None,
-        };
+        let stored = StoredToken::of(
+            &token,
+            self.secret(),
+            new.name,
+            new.scope,
+            new.expires_at,
+            self.now(),
+        );
         writer.add_token(&stored)?;
         Ok((token, stored))
     }

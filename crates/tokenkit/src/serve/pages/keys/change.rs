@@ -50,7 +50,7 @@ pub(super) async fn change(
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         // What it was when they began stays what they go by.
         let key = StoredKey {
-            revision: super::revision(&sent)?,
+            revision: fields::revision(&sent)?,
             ..before
         };
         return form(&control, &visit.0, status, &key, &draft, &html! {}).await;

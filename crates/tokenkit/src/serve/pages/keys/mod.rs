@@ -17,6 +17,7 @@ use maud::{Markup, html};
 use store::StoredKey;
 
 use crate::serve::control::{Control, Form, Precondition, Problem};
+use crate::serve::pages::fields;
 
 pub(super) use self::policy::expiry;
 
@@ -48,15 +49,18 @@ async fn key(control: &Control, id: KeyId) -> Result<StoredKey, Problem> {
     control.keeper().read(move |store| Ok(store.key(id)?)).await
 }
 
-/// The revision that a form goes by.
-fn revision(sent: &Form) -> Result<i64, Problem> {
-    let revision = sent.field("revision").parse();
-    revision.map_err(|_| Problem::bad_request("The form was not sent whole: load its page anew."))
+/// A key for a form that is shown again. What it was when they began stays what
+/// they go by.
+async fn key_again(control: &Control, id: KeyId, sent: &Form) -> Result<StoredKey, Problem> {
+    Ok(StoredKey {
+        revision: fields::revision(sent)?,
+        ..key(control, id).await?
+    })
 }
 
 /// What a form's change goes by: the key as it was shown.
 fn seen(sent: &Form) -> Result<Precondition, Problem> {
-    Ok(Precondition::OneOf(vec![revision(sent)?]))
+    Ok(Precondition::OneOf(vec![fields::revision(sent)?]))
 }
 
 /// What people call a key; its id where they call it nothing.

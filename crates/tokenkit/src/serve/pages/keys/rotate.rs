@@ -56,11 +56,7 @@ pub(super) async fn rotate(
         text => policy::expiry(text, control.now(), None).map(Some),
     });
     let (Some(overlap_s), Some(expires_at)) = (overlap, expires_at) else {
-        let key = super::key(&control, id).await?;
-        let key = StoredKey {
-            revision: super::revision(&sent)?,
-            ..key
-        };
+        let key = super::key_again(&control, id, &sent).await?;
         let number = Some(sent.field("once"));
         return form(
             &visit.0,

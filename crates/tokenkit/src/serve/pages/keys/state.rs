@@ -70,11 +70,7 @@ pub(super) async fn revoke(
         text.parse::<Label>()
             .map_err(|_| "Reason: at most 200 bytes, without control characters.")
     }) else {
-        let key = super::key(&control, id).await?;
-        let key = StoredKey {
-            revision: super::revision(&sent)?,
-            ..key
-        };
+        let key = super::key_again(&control, id, &sent).await?;
         return Ok(form(
             &visit.0,
             StatusCode::UNPROCESSABLE_ENTITY,
