@@ -67,7 +67,7 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 }
 
 /// The tests first, and by the command that the README names.
-const PHASES: [Phase; 15] = [
+const PHASES: [Phase; 16] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
     phase("examples", examples),
@@ -81,6 +81,7 @@ const PHASES: [Phase; 15] = [
     },
     phase("deny", checks::deny),
     phase("model", concurrency::model).builds_in("target/loom"),
+    phase("shuttle", concurrency::shuttle).builds_in("target/shuttle"),
     phase("fuzz", || fuzz::run(FUZZ_SECONDS, Some(FUZZ_SEED), None)).builds_in("fuzz/target"),
     phase("benches", bench::quick),
     phase("instructions", || instructions::run(false)),

@@ -1,5 +1,6 @@
-//! What looks for races: loom's models, Miri and ThreadSanitizer. Each has a
-//! target folder of its own, for its flags would rebuild everything else.
+//! What looks for races: loom's models, shuttle's schedules, Miri and
+//! ThreadSanitizer. Each has a target folder of its own, for its flags would
+//! rebuild everything else.
 
 use crate::shell::{Failure, Program};
 
@@ -38,25 +39,47 @@ const QUICK_MIRI: [&str; 14] = [
 
 /// The loom models: every test of the engine whose name holds `loom`.
 pub(crate) fn models() -> Program {
-    Program::cargo("test --package engine --release --lib loom")
-        .env("CARGO_TARGET_DIR", "target/loom")
-        // Optimised, for loom runs each model millions of times; but LTO
-        // would cost more than it gives.
+    scheduled_by("loom")
+}
+
+/// Shuttle's tests: every test of the engine whose name holds `shuttle`.
+pub(crate) fn schedules() -> Program {
+    scheduled_by("shuttle")
+}
+
+/// The engine's tests whose names hold a scheduler's, with its words in the
+/// place of atomics.
+fn scheduled_by(name: &str) -> Program {
+    Program::cargo("test --package engine --release --lib")
+        .arg(name)
+        .env("CARGO_TARGET_DIR", &format!("target/{name}"))
+        // Optimised, for each test is run thousands to millions of times; but
+        // LTO would cost more than it gives.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .flags("RUSTFLAGS", "--cfg loom")
+        .flags("RUSTFLAGS", &format!("--cfg {name}"))
 }
 
 /// Runs the loom models.
 pub(crate) fn model() -> Result<(), Failure> {
-    models().run()?;
+    run_some("loom")
+}
+
+/// Runs shuttle's tests.
+pub(crate) fn shuttle() -> Result<(), Failure> {
+    run_some("shuttle")
+}
+
+/// Runs the tests that are a scheduler's.
+fn run_some(name: &str) -> Result<(), Failure> {
+    scheduled_by(name).run()?;
     // A filter that matches nothing passes: say so instead.
-    let listed = models().words("-- --list --format terse").output()?;
-    if listed.lines().any(|line| line.ends_with(": test")) {
+    let tests = scheduled_by(name).words("-- --list --format terse");
+    if tests.output()?.lines().any(|line| line.ends_with(": test")) {
         Ok(())
     } else {
-        Err(Failure::found(
-            "the engine has no test whose name holds `loom`: nothing was modelled",
-        ))
+        Err(Failure::found(format!(
+            "the engine has no test whose name holds `{name}`: nothing was tried"
+        )))
     }
 }
 

@@ -44,6 +44,7 @@ cargo xtask COMMAND
                               and why they are right; --check only compares
   trace [FILE…]               replays traces: those given, or tests/traces and the shared vectors
   model                       the loom models of the engine: every interleaving
+  shuttle                     the whole engine under shuttle: schedules drawn by chance
   miri [--seeds N] [FILTER…]  the engine's and the concurrent tests under Miri (nightly with miri)
   tsan                        the same under ThreadSanitizer (nightly with rust-src)
   asan                        the same under AddressSanitizer, with a look for leaks
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         Some("trace") => checks::trace(args.rest()),
         Some("deny") => args.none().and_then(|()| checks::deny()),
         Some("model") => args.none().and_then(|()| concurrency::model()),
+        Some("shuttle") => args.none().and_then(|()| concurrency::shuttle()),
         Some("miri") => args
             .number("--seeds")
             .and_then(|seeds| concurrency::miri(seeds, &args.rest())),

@@ -1,12 +1,12 @@
 //! Addresses whose guesses are neither counted nor block them: some for as long
 //! as the engine lives, others that may change while it decides.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use arc_swap::ArcSwap;
 
 use crate::net::{CidrList, ClientAddr};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Exempt addresses. Asked only where a request is a guess or its address is
 /// blocked.

@@ -48,6 +48,8 @@ mod reasons;
 mod request;
 mod sessions;
 mod shadow;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
 mod sync;
 mod time;
 pub mod wire;

@@ -1,7 +1,27 @@
-//! The one door to atomics, so that loom can stand in for them.
+//! The one door to atomics, so that loom or shuttle can stand in for them.
+//!
+//! Loom tries every interleaving of two or three threads, with all that a weak
+//! ordering allows: small models. Shuttle tries many of whole structures and of
+//! the whole engine, each operation as if it were sequentially consistent: what
+//! an ordering is for, loom alone shows.
 
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+mod steps;
+
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+#[cfg(shuttle)]
+pub(crate) use std::sync::atomic::{Ordering, fence};
+#[cfg(shuttle)]
+pub(crate) use steps::{AtomicU32, AtomicU64, step};
+
+/// The lock of what takes a step on a word while it holds it: under shuttle,
+/// whose threads share one of the system's, any other would wait for ever.
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
@@ -9,6 +29,12 @@ pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
 pub(crate) use turns::in_turns;
+
+/// Before a step on a word that is of none of these types: here shuttle may let
+/// another thread go first. Nothing else needs to be told.
+#[cfg(not(shuttle))]
+#[inline(always)]
+pub(crate) fn step() {}
 
 #[cfg(loom)]
 mod turns {

@@ -22,7 +22,7 @@ this page says something else, or where no comment speaks of an operation's orde
 partner, or says why none is needed. What runs in tests alone is left out. Operations within
 `arc-swap` and `crossbeam-epoch` are theirs.
 
-Which orders of steps are tried: `cargo xtask model` (loom), `cargo xtask miri`, `cargo xtask tsan`.
+Which orders of steps are tried: `cargo xtask model` (loom), `cargo xtask shuttle`, `cargo xtask miri`, `cargo xtask tsan`.
 
 ";
 

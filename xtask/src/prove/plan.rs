@@ -55,7 +55,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 15] = [
+pub(crate) const CHECKS: [Check; 16] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -167,6 +167,21 @@ pub(crate) const CHECKS: [Check; 15] = [
         what: "loom runs the interleavings of the engine's small models, and finds the fault of each \
                broken twin.",
         programs: |_, _| Ok(vec![concurrency::models()]),
+        again_percent: None,
+    },
+    Check {
+        name: "schedules",
+        invariants: "1, 3, 4",
+        what: "shuttle draws schedules of whole structures and of the whole engine, of three to five \
+               threads, and finds the fault of each broken twin.",
+        programs: |size, seed| {
+            // In a second the four tests get through some 5,000 each.
+            let schedules = size.seconds(4).map_or(20_000_000, |seconds| seconds * 5000);
+            let tests = concurrency::schedules().words("-- --nocapture");
+            let seeded = tests.env("TK_TEST_SEED", &seed.to_string());
+            let counted = seeded.env("TK_TEST_SCHEDULES", &schedules.to_string());
+            Ok(vec![counted])
+        },
         again_percent: None,
     },
     Check {

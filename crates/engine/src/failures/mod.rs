@@ -207,3 +207,6 @@ mod tests;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;

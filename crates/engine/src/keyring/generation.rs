@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::sync::step;
+
 /// A span of time, from one writer's end of the last to the next.
 ///
 /// Holds a byte: `arc-swap` keeps the address of the value, and behind nothing
@@ -36,11 +38,13 @@ impl Present {
     /// Enters it. Lock-free; allocates only the first time a thread comes here.
     #[inline]
     pub(super) fn enter(&self) -> Entered {
+        step();
         self.0.load()
     }
 
     /// Ends it, and begins the next.
     fn end(&self) -> Arc<Generation> {
+        step();
         self.0.swap(Arc::new(Generation(0)))
     }
 }
@@ -54,6 +58,7 @@ pub(super) trait Ended {
 
 impl Ended for Arc<Generation> {
     fn is_left(&mut self) -> bool {
+        step();
         // It came from `ArcSwap::swap`, so that every hold on it that readers
         // still have is counted; and `get_mut` synchronises with those that
         // were dropped, as `Arc::try_unwrap` would.

@@ -26,7 +26,7 @@ mod record;
 mod room;
 mod tally;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use ahash::RandomState;
 
@@ -35,6 +35,7 @@ use crate::origin::{HostFirst, OriginList};
 use crate::policy::{KeyPolicy, KeyState};
 use crate::prefetch::prefetch_at;
 use crate::project::Projects;
+use crate::sync::{Mutex, MutexGuard};
 
 use arena::Arena;
 use block::{Block, PLACES};

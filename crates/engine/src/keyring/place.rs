@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::record::Record;
 use crate::key::KeyId;
+use crate::sync::step;
 
 /// A place for one record. Its id is read atomically while it may be empty; all
 /// else only once the id is there.
@@ -63,6 +64,7 @@ impl Place {
     }
 
     fn id_bits(&self) -> u64 {
+        step();
         // SAFETY: the pointer is aligned and good for as long as `self`, and
         // while it is shared the id is written by no other than `fill`, which
         // does so atomically.
@@ -83,6 +85,7 @@ impl Place {
         // SAFETY: `to` is good for writes. Nobody else writes, says the caller,
         // and nobody reads what is written here before the id is there.
         unsafe { record.write_but_id(to) };
+        step();
         // SAFETY: as in `id_bits`.
         let id = unsafe { AtomicU64::from_ptr(Record::id_within(to)) };
         // Release pairs with the Acquire in `id_bits`: publishes the record.

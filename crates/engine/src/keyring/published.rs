@@ -14,6 +14,7 @@ use super::arena::Arena;
 use super::block::{Block, Header, PLACES, home};
 use super::directory::Entry;
 use super::place::Place;
+use crate::sync::step;
 
 /// The address of a block that was published.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +78,7 @@ impl Entry for BlockEntry {
 
     #[inline]
     fn load(&self) -> BlockPtr {
+        step();
         // Acquire pairs with the Release in `store`: who finds the address finds
         // the block, and that the directory has doubled before.
         let block = self.0.load(Ordering::Acquire);
@@ -85,6 +87,7 @@ impl Entry for BlockEntry {
     }
 
     fn store(&self, block: BlockPtr) {
+        step();
         // Release: publishes the block.
         self.0.store(block.0.as_ptr(), Ordering::Release);
     }

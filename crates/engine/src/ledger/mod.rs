@@ -42,7 +42,7 @@ mod usage;
 mod view;
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 pub use error::LedgerError;
 pub use fault::LedgerFault;
@@ -61,6 +61,7 @@ pub use view::{LedgerKey, LedgerReport, LedgerView};
 use crate::failures::{Failures, LINES_PER_SET, Seeds};
 use crate::hours::Ring;
 use crate::key::KeyId;
+use crate::sync::Mutex;
 use crate::time::Hour;
 
 /// The region, and how it is divided.

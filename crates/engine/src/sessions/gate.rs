@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Readers of different shards share no cache line. More threads than shards
 /// share them.
-const SHARDS: usize = if cfg!(loom) { 2 } else { 16 };
+const SHARDS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
 
 /// Two lines, since processors fetch lines in pairs.
 #[repr(align(128))]

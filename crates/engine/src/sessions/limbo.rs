@@ -4,9 +4,10 @@
 //! it any more. So no reader ever frees anything, and none is waited for: what
 //! is still read stays until a later change, or [`Limbo::reclaim`].
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::gate::{Gate, Grace};
+use crate::sync::Mutex;
 
 /// How many are freed together, at the least: finding out that nobody reads
 /// costs a look at every shard of the gate.

@@ -173,3 +173,6 @@ fn hash(digest: &TokenDigest) -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;

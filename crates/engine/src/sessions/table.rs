@@ -15,6 +15,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
 use super::bucket::Bucket;
 use super::gate::{Gate, Pass};
 use super::limbo::Limbo;
+use crate::sync::step;
 
 /// Tag of a bucket in a new table whose share still lies in the old one.
 const UNSPLIT: usize = 1;
@@ -22,7 +23,7 @@ const UNSPLIT: usize = 1;
 const FROZEN: usize = 2;
 
 /// Buckets of the first table.
-const FIRST_BUCKETS: usize = 64;
+const FIRST_BUCKETS: usize = if cfg!(shuttle) { 2 } else { 64 };
 
 /// Buckets, a power of two of them, chosen by the hash's lower bits. A null
 /// pointer is an empty bucket.
@@ -63,8 +64,9 @@ enum Retired {
 static EMPTY: LazyLock<Bucket> = LazyLock::new(Bucket::default);
 
 /// The guard that the pointers' methods ask for. It protects nothing: here
-/// visits do.
+/// visits do. Asked for before each step on a pointer.
 fn no_guard() -> &'static Guard {
+    step();
     // SAFETY: what an unprotected guard makes unsafe is to dereference what is
     // loaded under it, and to defer under it. Nothing is deferred here, and
     // each dereference below says by itself why its target lives.
@@ -236,6 +238,7 @@ impl Visit<'_> {
         for hash in 0..next.buckets.len() as u64 {
             self.split(next, hash);
         }
+        step();
         // Release: who reads null sees every bucket split.
         next.old.store(Shared::null(), Release);
         // The old table is reachable neither from `newest` nor from `old` any

@@ -15,7 +15,7 @@ mod walk;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::key::KeyId;
 use crate::name::Name;
 use crate::reasons::ReasonSet;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Whom a refusal is put in shadow for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
