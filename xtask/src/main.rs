@@ -21,6 +21,7 @@ mod fuzz;
 mod header;
 mod install;
 mod instructions;
+mod mutants;
 mod nginx;
 mod openapi;
 mod profile;
@@ -48,6 +49,8 @@ cargo xtask COMMAND
   miri [--seeds N] [FILTER…]  the engine's and the concurrent tests under Miri (nightly with miri)
   tsan                        the same under ThreadSanitizer (nightly with rust-src)
   asan                        the same under AddressSanitizer, with a look for leaks
+  mutants [FILTER]            faults put into the decision core one by one, all or those named so: a test
+                              must fail of each that docs/MUTANTS.md does not explain
   fuzz [--seconds N] [--seed N] [TARGET]
                               every fuzz target, or one, for N seconds each (60)
   prove [--minutes N | --full] [--seed N] [NAME…]
@@ -102,6 +105,10 @@ fn main() -> ExitCode {
         Some("tsan") => args.none().and_then(|()| concurrency::tsan()),
         Some("asan") => args.none().and_then(|()| concurrency::asan()),
         Some("prove") => prove::run(args),
+        Some("mutants") => {
+            let filter = args.next_word();
+            args.none().and_then(|()| mutants::run(filter.as_deref()))
+        }
         Some("fuzz") => args.number("--seconds").and_then(|seconds| {
             let seed = args.number("--seed")?;
             let target = args.next_word();

@@ -238,6 +238,7 @@ mod tests {
     #[test]
     fn only_allowed_is_200() {
         for reason in Reason::ALL {
+            assert_eq!(reason.to_string(), reason.as_str());
             assert_eq!(reason.status() == 200, reason == Reason::Allowed);
         }
     }

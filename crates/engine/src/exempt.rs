@@ -76,6 +76,10 @@ mod tests {
         assert!(holds(&exempt, "192.0.2.1") && !holds(&exempt, "198.51.100.1"));
         exempt.set(list("198.51.100.0/24"));
         assert!(holds(&exempt, "192.0.2.1") && holds(&exempt, "198.51.100.1"));
+        assert!(
+            !holds(&exempt, "203.0.113.1"),
+            "a list of some is not of all"
+        );
         assert!(exempt.now() == list("198.51.100.0/24"));
         exempt.set(CidrList::default());
         assert!(holds(&exempt, "192.0.2.1") && !holds(&exempt, "198.51.100.1"));

@@ -388,6 +388,21 @@ mod tests {
         assert_eq!(usage.overwritten(), 23);
         ring.each(|hour, used| panic!("{hour:?}: {used}"));
     }
+
+    #[test]
+    fn a_copy_has_no_hours_to_come() {
+        let (from, to) = (line(), line());
+        for number in 5..=7 {
+            Ring(&from).count(hour(number), number as u32, unsaved);
+        }
+        assert_eq!(Ring(&from).newest(), hour(7));
+        Ring(&to).copy(Ring(&from), hour(6));
+        let used = [5, 6, 7].map(|number| Ring(&to).used(hour(number)));
+        assert_eq!(used, [Some(5), Some(6), Some(0)]);
+        assert_eq!(Ring(&to).newest(), hour(6));
+        Ring(&to).begin();
+        assert_eq!(Ring(&to).newest(), hour(0));
+    }
 }
 
 #[cfg(all(test, loom))]

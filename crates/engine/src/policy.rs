@@ -173,6 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn states_are_shown_by_their_words() {
+        use KeyState::{Active, Disabled, Revoked};
+        let shown = [Active, Disabled, Revoked].map(|state| state.to_string());
+        assert_eq!(shown, ["active", "disabled", "revoked"]);
+    }
+
+    #[test]
+    fn a_list_of_either_kind_is_a_list() {
+        let none = KeyPolicy::new("p".parse().unwrap());
+        let mut origins = none.clone();
+        origins.origins = OriginList::parse(["https://a.test"]).unwrap();
+        let mut ips = none.clone();
+        ips.ips = CidrList::parse(["192.0.2.0/24"]).unwrap();
+        assert!(!none.has_lists() && origins.has_lists() && ips.has_lists());
+    }
+
+    #[test]
     fn revoked_is_for_ever() {
         use KeyState::{Active, Disabled, Revoked};
         assert_eq!(Active.changed_to(Disabled), Disabled);

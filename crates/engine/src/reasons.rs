@@ -85,6 +85,8 @@ mod tests {
         assert!(ReasonSet::NONE.is_empty());
         for reason in Reason::ALL {
             let set = ReasonSet::NONE.with(reason);
+            assert!(!set.is_empty());
+            assert_eq!(set.to_bits(), 1 << reason as u32);
             for other in Reason::ALL {
                 assert_eq!(set.contains(other), other == reason);
             }
@@ -93,5 +95,14 @@ mod tests {
         let all: ReasonSet = Reason::ALL.into_iter().collect();
         assert_eq!(all.iter().collect::<Vec<_>>(), Reason::ALL);
         assert_eq!(all, ReasonSet::of(&Reason::ALL));
+    }
+
+    #[test]
+    fn what_is_put_in_twice_is_in_it() {
+        let [first, second, third, ..] = Reason::ALL;
+        let both = ReasonSet::of(&[first, second, first]);
+        assert_eq!(both.iter().collect::<Vec<_>>(), [first, second]);
+        let all = both.and(ReasonSet::of(&[second, third]));
+        assert_eq!(all.iter().collect::<Vec<_>>(), [first, second, third]);
     }
 }

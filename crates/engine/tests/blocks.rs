@@ -93,3 +93,16 @@ fn an_exemption_is_in_force_at_once_and_ends_as_it_began() {
     assert_eq!(guess(&engine, "192.0.2.9", NOW), Reason::MalformedKey);
     assert_eq!(guess(&engine, "192.0.2.9", NOW), Reason::IpBlocked);
 }
+
+/// Only so many are kept by name: who is refused again and again is one of them.
+#[test]
+fn who_asks_on_while_blocked_takes_nobodys_place() {
+    let engine = engine();
+    for from in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2"] {
+        guess(&engine, from, NOW);
+    }
+    for _ in 0..5000 {
+        assert_eq!(guess(&engine, "192.0.2.2", NOW), Reason::IpBlocked);
+    }
+    assert_eq!(named(&engine, NOW).len(), 2);
+}

@@ -50,7 +50,7 @@ pub(crate) fn brief() -> String {
     )
 }
 
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))
 }
 

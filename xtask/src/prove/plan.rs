@@ -55,7 +55,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 16] = [
+pub(crate) const CHECKS: [Check; 17] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -160,6 +160,14 @@ pub(crate) const CHECKS: [Check; 16] = [
             Ok(vec![Program::cargo("test --profile prove").words(words)])
         },
         again_percent: Some(1),
+    },
+    Check {
+        name: "mutants",
+        invariants: "1, 2, 3, 7",
+        what: "Faults put into the decision core one by one: a test fails of each, but for those that \
+               MUTANTS.md shows to be none.",
+        programs: |_, _| Ok(vec![Program::cargo("xtask mutants")]),
+        again_percent: None,
     },
     Check {
         name: "models",

@@ -44,3 +44,31 @@ impl Recent {
         is_news
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::super::{Failures, LINES_PER_SET, Seeds};
+    use super::*;
+    use crate::ledger::Line;
+    use crate::sync::AtomicU64;
+
+    #[test]
+    fn an_address_is_suspected_until_its_block_ends() {
+        let lines: [Line; LINES_PER_SET] =
+            std::array::from_fn(|_| Line(std::array::from_fn(|_| AtomicU64::new(0))));
+        let place = |ip: u32| {
+            let client = IpAddr::V4(Ipv4Addr::from(ip)).into();
+            Failures::new(&lines, 1).place(Seeds([3, 5]), client)
+        };
+        let recent = Recent::new();
+        assert!(!recent.suspects(place(1), 100));
+        assert!(recent.note(place(1), 200), "it is news");
+        assert!(!recent.note(place(1), 200) && !recent.note(place(1), 150));
+        assert!(recent.suspects(place(1), 100) && recent.suspects(place(1), 199));
+        assert!(!recent.suspects(place(1), 200) && !recent.suspects(place(1), 201));
+        assert!(!recent.suspects(place(2), 100), "it has a cell of its own");
+        assert!(recent.note(place(1), 300) && recent.suspects(place(1), 299));
+    }
+}

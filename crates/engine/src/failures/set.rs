@@ -174,3 +174,47 @@ impl<'a> Set<'a> {
 fn first_choice(hash: AddressHash) -> usize {
     hash.bits() as usize % WAYS
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn lines() -> [Line; LINES_PER_SET] {
+        std::array::from_fn(|_| Line(std::array::from_fn(|_| AtomicU64::new(0))))
+    }
+
+    fn window() -> Window {
+        Window::new(3, 300, 60)
+    }
+
+    /// So its lines are there before its tag was read.
+    #[test]
+    fn a_free_set_gives_an_address_its_first_choice() {
+        for hash in 1..=50 {
+            let lines = lines();
+            let way = Set(&lines).claim(AddressHash::new(hash), NOW, &window());
+            assert_eq!(way.tag().way(), hash as usize % WAYS, "{hash}");
+        }
+    }
+
+    /// As where a thread goes on that read the newest insertion, and was then
+    /// stopped while others followed.
+    #[test]
+    fn an_insertion_that_is_not_the_newest_is_not_completed() {
+        let lines = lines();
+        let set = Set(&lines);
+        let first = set.claim(AddressHash::new(1), NOW, &window()).tag();
+        let second = set.claim(AddressHash::new(2), NOW, &window()).tag();
+        assert!(first.way() != second.way());
+        let stale = first.next(AddressHash::new(3));
+        set.complete(stale);
+        assert!(
+            set.find(AddressHash::new(1)).is_some(),
+            "its way stays its own"
+        );
+        let word = set.tag_word(first.way()).load(Ordering::Relaxed);
+        assert_eq!(Tag(word), first);
+    }
+}

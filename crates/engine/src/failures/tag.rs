@@ -80,3 +80,46 @@ impl Tag {
         Era::of_bits(self.0)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_holds_its_parts() {
+        let hash = AddressHash::new(u64::MAX);
+        assert_eq!(hash.bits(), (1 << HASH_BITS) - 1);
+        let first = Tag::at(0, 5).next(hash);
+        assert_eq!(
+            (first.hash(), first.way(), first.era()),
+            (hash, 5, Era::of_bits(1))
+        );
+        let second = first.next(AddressHash::new(7));
+        assert_eq!(
+            (second.hash().bits(), second.way(), second.era()),
+            (7, 5, Era::of_bits(2))
+        );
+        // Damage to the way's number does not lead to another way.
+        let mended = Tag::at(u64::MAX, 2);
+        assert_eq!((mended.hash(), mended.way()), (hash, 2));
+        assert_eq!(mended.era(), Era::of_bits(u64::MAX));
+    }
+
+    #[test]
+    fn eras_wrap_and_touch_nothing_beside_them() {
+        let last = Era::of_bits(u64::MAX);
+        assert_eq!(last.bits(), (1 << ERA_BITS) - 1);
+        assert_eq!(last.next(), Era::of_bits(0));
+        assert_eq!(Era::of_bits(1 << ERA_BITS).bits(), 0);
+        let tag = Tag::at(u64::MAX, 3).next(AddressHash::new(9));
+        assert_eq!((tag.hash().bits(), tag.way(), tag.era().bits()), (9, 3, 0));
+    }
+
+    #[test]
+    fn only_a_tag_that_was_never_written_is_nobodys() {
+        assert!(!Tag::at(0, 6).is_of_an_address());
+        // No address has the hash that stands for none.
+        assert_eq!(AddressHash::new(0).bits(), 1);
+        assert!(Tag::at(0, 6).next(AddressHash::new(0)).is_of_an_address());
+    }
+}

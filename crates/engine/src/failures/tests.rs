@@ -88,6 +88,24 @@ fn nothing_older_than_the_window_counts() {
     }
 }
 
+/// Each bucket counts while it is one of the last twelve, and never again:
+/// neither a lap nor many laps later.
+#[test]
+fn a_failure_counts_for_twelve_buckets_from_wherever_it_stands() {
+    let window = Window::new(MAX_THRESHOLD, 300, 60);
+    let buckets = if cfg!(miri) { 2 } else { 12 };
+    for first in (0..buckets).map(|bucket| NOW + bucket * 25) {
+        let table = Table::new(64);
+        table.fail(1, first, &window);
+        let place = table.view().place(SEEDS, addr(1));
+        for later in (0..1500).step_by(25).chain([1 << 20, 1 << 36]) {
+            let counted = u64::from(later < 300);
+            let failures = place.look().failures(first + later, &window);
+            assert_eq!(failures, counted, "{first} and {later} s");
+        }
+    }
+}
+
 #[test]
 fn unblocking_starts_from_nothing() {
     let table = Table::new(64);
@@ -184,6 +202,37 @@ fn a_set_full_of_blocks_gives_up_the_one_that_ends_first() {
     assert_eq!(table.blocked(0, NOW + 100), None);
     for ip in 1..WAYS as u32 {
         assert!(table.blocked(ip, NOW + 100).is_some());
+    }
+}
+
+#[test]
+fn no_number_of_failures_outweighs_a_block() {
+    // At the beginning of time, when a block ends at a small number.
+    let table = Table::new(WAYS as u32);
+    let once = Window::new(1, 300, 60);
+    let often = Window::new(1000, 300, 60);
+    for ip in 0..WAYS as u32 - 1 {
+        for _ in 0..200 {
+            table.fail(ip, 1, &often);
+        }
+    }
+    table.fail(100, 1, &once);
+    table.fail(200, 1, &often);
+    assert_eq!(table.blocked(100, 1), Some(61));
+}
+
+/// Where an address lies is written into a ledger's file, which other builds of
+/// the engine read: the same seeds must lead them to the same place.
+#[test]
+fn the_mixing_is_what_it_was() {
+    // An even number is made the odd one after it.
+    let odd = Seeds([SEEDS.0[0], SEEDS.0[1] + 1]);
+    for (unit, mixed) in [
+        (0, 0x8C96_6A86_6E91_00AF),
+        (1, 0x18C4_3513_1D2C_515F),
+        (u64::MAX, 0x6032_0E00_3B83_671C),
+    ] {
+        assert_eq!([SEEDS.mix(unit), odd.mix(unit)], [mixed; 2]);
     }
 }
 

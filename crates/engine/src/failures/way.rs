@@ -274,3 +274,59 @@ impl<'a> Way<'a> {
             .is_ok()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::tag::AddressHash;
+    use super::*;
+
+    fn label(hash: u64, era: u64, generation: u64, lap: u64) -> u64 {
+        let lines = std::array::from_fn(|_| Line(std::array::from_fn(|_| AtomicU64::new(0))));
+        let way = Way::new(Tag(0).next(AddressHash::new(hash)), &lines);
+        way.label(State::new(Era::of_bits(era), generation, 0), lap)
+    }
+
+    /// So no count of an earlier generation is ever taken for one of a later.
+    #[test]
+    fn the_generations_of_an_era_have_labels_of_their_own() {
+        let generations = if cfg!(miri) { 8 } else { 1 << GENERATION_BITS };
+        for hash in [1 << 40, (1 << 40) - 1] {
+            let labels = (0..generations).map(|generation| label(hash, 5, generation, 7));
+            assert_eq!(labels.collect::<HashSet<_>>().len() as u64, generations);
+        }
+    }
+
+    #[test]
+    fn a_label_tells_laps_eras_and_addresses_apart() {
+        let one = label(9, 5, 3, 7);
+        for other in [
+            label(8, 5, 3, 7),
+            label(9, 4, 3, 7),
+            label(9, 5, 3, 6),
+            label(9, 5, 3, 5),
+            label(9, 5, 3, 7 + (1 << 27)),
+        ] {
+            assert_ne!(one, other);
+        }
+        // A lap that no word holds whole counts by its lower bits, and touches
+        // nothing beside them.
+        assert_eq!(one, label(9, 5, 3, 7 + (1 << LAP_BITS)));
+        assert_eq!(one >> (CHECK_BITS + LAP_BITS), 0);
+    }
+
+    #[test]
+    fn a_state_holds_its_parts() {
+        let largest = State::new(Era::of_bits(u64::MAX), GENERATION_MASK, u64::MAX);
+        assert_eq!(largest.0, u64::MAX);
+        let state = State::new(Era::of_bits(5), 6, 7);
+        assert_eq!(
+            (state.era(), state.generation(), state.until()),
+            (Era::of_bits(5), 6, 7)
+        );
+        // Generations wrap, and leave the era alone.
+        let wrapped = State::new(Era::of_bits(5), GENERATION_MASK, 7).next(8);
+        assert!(wrapped == State::new(Era::of_bits(5), 0, 8));
+    }
+}

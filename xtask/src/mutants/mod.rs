@@ -1,0 +1,280 @@
+//! Mutation tests of the decision core: small faults are put into its code, one
+//! at a time, and some test must fail of each.
+//!
+//! `.cargo/mutants.toml` says which files; cargo-mutants makes the faults. There
+//! are two rounds, for most mutants die of the engine's own tests, which build
+//! and run in seconds: only what survives these meets the traces and the tests
+//! across the workspace. What survives both must stand in `docs/MUTANTS.md` with
+//! the reason why it is no fault.
+//!
+//! No test here depends on a draw that another run would not make: oracle and
+//! stress tests kill many mutants too, but which of them is chance.
+
+mod names;
+mod page;
+
+use std::fs;
+use std::path::Path;
+
+use crate::bench::origin;
+use crate::shell::{Failure, Program, root};
+use names::Names;
+use page::Reasons;
+
+const INSTALL: &str = "cargo install cargo-mutants --locked";
+
+/// Where cargo-mutants leaves what it did, a folder for each round.
+const FOLDER: &str = "target/mutants";
+
+/// Tests that no mutant of these files could make fail: half the time of a
+/// round, were they run.
+const SKIPPED: &str =
+    "--skip sessions:: --skip key:: --skip keyring:: --skip ledger::own_slots --skip behind_http";
+
+/// The tests of a round.
+struct Round {
+    folder: &'static str,
+    /// The seconds after which a mutant loops for ever: many times what the
+    /// tests take.
+    timeout_s: u32,
+    packages: &'static [&'static str],
+    /// Integration tests, besides the packages' own.
+    tests: &'static [&'static str],
+}
+
+const ROUNDS: [Round; 2] = [
+    Round {
+        folder: "first",
+        timeout_s: 60,
+        packages: &["engine"],
+        tests: &[],
+    },
+    Round {
+        folder: "second",
+        timeout_s: 300,
+        packages: &["engine", "tokenkit-tests"],
+        tests: &[
+            "batch",
+            "bearer",
+            "blocks",
+            "clock",
+            "clock_faults",
+            "far_future",
+            "key_changes",
+            "known",
+            "origins",
+            "shadow",
+            "shown",
+            "traces",
+            "usage",
+        ],
+    },
+];
+
+/// What became of mutants, by the names that cargo-mutants gives them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcomes {
+    caught: Vec<String>,
+    /// They looped for ever, which a test shows as well as an answer.
+    timed_out: Vec<String>,
+    /// They do not compile.
+    unviable: Vec<String>,
+    missed: Vec<String>,
+}
+
+impl Outcomes {
+    /// Reads what a round left.
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        let lines = |file: &str| {
+            let path = folder.join("mutants.out").join(file);
+            match fs::read_to_string(&path) {
+                Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+                Err(error) => Err(cannot("read", &path, &error)),
+            }
+        };
+        Ok(Self {
+            caught: lines("caught.txt")?,
+            timed_out: lines("timeout.txt")?,
+            unviable: lines("unviable.txt")?,
+            missed: lines("missed.txt")?,
+        })
+    }
+
+    /// What need not run again.
+    fn settled(&self) -> impl Iterator<Item = &String> {
+        let lists = [&self.caught, &self.timed_out, &self.unviable];
+        lists.into_iter().flatten()
+    }
+
+    /// Takes over what the next round made of those that were missed.
+    fn followed_by(&mut self, next: Self) {
+        self.caught.extend(next.caught);
+        self.timed_out.extend(next.timed_out);
+        self.unviable.extend(next.unviable);
+        self.missed = next.missed;
+    }
+
+    fn killed(&self) -> usize {
+        self.caught.len() + self.timed_out.len()
+    }
+
+    /// In words; the share is of those that compile.
+    fn figures(&self) -> String {
+        let (killed, missed) = (self.killed(), self.missed.len());
+        let share = 100.0 * killed as f64 / (killed + missed).max(1) as f64;
+        format!(
+            "{} mutants, {killed} killed ({} of them looped for ever), {} do not compile, \
+             {missed} survived: {share:.1} % killed of those that compile",
+            killed + missed + self.unviable.len(),
+            self.timed_out.len(),
+            self.unviable.len(),
+        )
+    }
+}
+
+/// `mutants [FILTER]`: all, or those whose names match a regular expression.
+pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
+    if !Program::cargo("mutants --version").succeeds() {
+        return Err(Failure::missing("cargo-mutants", INSTALL));
+    }
+    let listed = Program::cargo("mutants --package engine --list --colors never").output()?;
+    let names = Names::of(listed.lines());
+    let reasons = Reasons::read()?;
+    reasons.all_exist(&names)?;
+    let mut outcomes = Outcomes::default();
+    for round in &ROUNDS {
+        let folder = root().join(FOLDER).join(round.folder);
+        prepare(&folder, &outcomes)?;
+        unchanged(round).run()?;
+        ended_well(mutated(round, filter).run())?;
+        outcomes.followed_by(Outcomes::read(&folder)?);
+        if outcomes.missed.is_empty() {
+            break;
+        }
+    }
+    println!("proved: {}", outcomes.figures());
+    if filter.is_none() {
+        page::write_last_run(&outcomes.figures(), &origin::commit())?;
+    }
+    reasons.judge(&names, &outcomes)
+}
+
+/// The tests of a round without a mutant: they must pass, or all would be
+/// killed. cargo-mutants would run those of the engine's package alone.
+fn unchanged(round: &Round) -> Program {
+    let test = Program::cargo("test --profile mutants");
+    let test =
+        (round.packages.iter()).fold(test, |test, package| test.arg("--package").arg(package));
+    targets(round)
+        .fold(test, Program::arg)
+        .arg("--")
+        .words(SKIPPED)
+}
+
+/// What runs a round.
+fn mutated(round: &Round, filter: Option<&str>) -> Program {
+    let mutants = Program::cargo("mutants --package engine --iterate --colors never")
+        .words("--baseline skip --output")
+        .arg(format!("{FOLDER}/{}", round.folder))
+        .arg(format!("--timeout={}", round.timeout_s))
+        .arg(format!("--test-package={}", round.packages.join(",")));
+    let mutants = match filter {
+        Some(filter) => mutants.arg("--re").arg(filter),
+        None => mutants,
+    };
+    // Not behind the `--`: that is where the tests run, and all would be built.
+    targets(round)
+        .map(|target| format!("--cargo-arg={target}"))
+        .fold(mutants, Program::arg)
+        // What was compiled before is most of each build.
+        .env("CARGO_INCREMENTAL", "1")
+        // What fails has failed: the smallest case does not matter.
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+        .words("-- --")
+        .words(SKIPPED)
+}
+
+/// Which tests are built, as cargo's arguments.
+fn targets(round: &Round) -> impl Iterator<Item = String> {
+    let tests = round.tests.iter().map(|test| format!("--test={test}"));
+    std::iter::once("--lib".to_owned()).chain(tests)
+}
+
+/// Empties a round's folder, and writes there what earlier rounds have settled:
+/// `--iterate` leaves that out.
+fn prepare(folder: &Path, before: &Outcomes) -> Result<(), Failure> {
+    let out = folder.join("mutants.out");
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| cannot("remove", folder, &error))?;
+    }
+    fs::create_dir_all(&out).map_err(|error| cannot("make", &out, &error))?;
+    let settled: String = before.settled().map(|name| format!("{name}\n")).collect();
+    let file = out.join("caught.txt");
+    fs::write(&file, settled).map_err(|error| cannot("write", &file, &error))
+}
+
+/// Survivors (2) and loops (3) are what is asked for; all else is a failure.
+fn ended_well(ended: Result<(), Failure>) -> Result<(), Failure> {
+    match ended {
+        Err(Failure::Program {
+            code: Some(2 | 3), ..
+        }) => Ok(()),
+        other => other,
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::found(format!("cannot {what} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(caught: &[&str], missed: &[&str]) -> Outcomes {
+        let names = |given: &[&str]| given.iter().map(ToString::to_string).collect();
+        Outcomes {
+            caught: names(caught),
+            missed: names(missed),
+            ..Outcomes::default()
+        }
+    }
+
+    #[test]
+    fn a_later_round_settles_what_the_first_missed() {
+        let mut all = outcomes(&["a", "b"], &["c", "d"]);
+        all.unviable.push("e".into());
+        all.followed_by(outcomes(&["c"], &["d"]));
+        assert_eq!(all.caught, ["a", "b", "c"]);
+        assert_eq!(all.missed, ["d"]);
+        assert_eq!(
+            all.figures(),
+            "5 mutants, 3 killed (0 of them looped for ever), 1 do not compile, \
+             1 survived: 75.0 % killed of those that compile"
+        );
+        assert_eq!(all.settled().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
+    }
+
+    #[test]
+    fn tests_that_fail_without_any_mutant_are_a_failure() {
+        let ended = |code| {
+            ended_well(Err(Failure::Program {
+                line: String::new(),
+                code: Some(code),
+            }))
+        };
+        assert!(ended(2).is_ok() && ended(3).is_ok());
+        assert!(ended(1).is_err() && ended(4).is_err());
+    }
+
+    #[test]
+    fn a_round_is_told_what_is_settled() {
+        let folder = std::env::temp_dir().join(format!("mutants-{}", std::process::id()));
+        prepare(&folder, &outcomes(&["a", "b"], &["c"])).unwrap();
+        let file = folder.join("mutants.out/caught.txt");
+        assert_eq!(fs::read_to_string(file).unwrap(), "a\nb\n");
+        assert!(Outcomes::read(&folder).is_err(), "no round has run");
+        prepare(&folder, &Outcomes::default()).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
