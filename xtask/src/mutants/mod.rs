@@ -24,7 +24,7 @@ use page::Reasons;
 const INSTALL: &str = "cargo install cargo-mutants --locked";
 
 /// Where cargo-mutants leaves what it did, a folder for each round.
-const FOLDER: &str = "target/mutants";
+const FOLDER: &str = "target/mutants-out";
 
 /// Tests that no mutant of these files could make fail: half the time of a
 /// round, were they run.

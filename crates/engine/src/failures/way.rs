@@ -317,6 +317,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_is_nobodys_and_counts_nothing() {
+        let lines = std::array::from_fn(|_| Line(std::array::from_fn(|_| AtomicU64::new(0))));
+        let way = Way::new(Tag(0), &lines);
+        let window = Window::new(3, 300, 60);
+        assert_eq!(way.add(1000, &window), Some(Recorded::Counted));
+        assert!(way.give_up(way.state()));
+        assert!(way.owned_state().is_none());
+        assert_eq!(way.add(1000, &window), None);
+    }
+
+    #[test]
     fn a_state_holds_its_parts() {
         let largest = State::new(Era::of_bits(u64::MAX), GENERATION_MASK, u64::MAX);
         assert_eq!(largest.0, u64::MAX);
