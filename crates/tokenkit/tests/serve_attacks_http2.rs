@@ -58,6 +58,19 @@ fn until_enough(frames: &mut Frames, times: u32, mut next: impl FnMut(u32) -> Ve
     (0..times).any(|i| frames.was_told_to_go() || frames.send(&next(i)).is_err())
 }
 
+/// A hundred requests that are taken back, in one write, so that none is looked
+/// at in between.
+fn resets(block: &[u8], i: u32) -> Vec<u8> {
+    (0..100)
+        .flat_map(|j| {
+            let id = stream(100 * i + j);
+            let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, block);
+            both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+            both
+        })
+        .collect()
+}
+
 /// The number of a client's stream.
 fn stream(i: u32) -> u32 {
     2 * i + 1
@@ -70,17 +83,7 @@ fn streams_that_are_reset_at_once_end_the_connection() {
     let block = request("GET", "/", &[("api-key", key)]);
     let told = under(&server, || {
         let mut frames = Frames::connect(server.listen);
-        let enough = until_enough(&mut frames, 1000, |i| {
-            // A hundred in one write, so that none is looked at in between.
-            (0..100)
-                .flat_map(|j| {
-                    let id = stream(100 * i + j);
-                    let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
-                    both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
-                    both
-                })
-                .collect()
-        });
+        let enough = until_enough(&mut frames, 1000, |i| resets(&block, i));
         assert!(enough, "100,000 resets were taken");
         frames.wait()
     });
@@ -90,9 +93,46 @@ fn streams_that_are_reset_at_once_end_the_connection() {
 }
 
 #[test]
+fn who_flooded_waits_before_it_is_heard_again() {
+    // Behind a trusted proxy are others.
+    for (setting, waits) in [("", true), ("trusted_proxies = [\"127.0.0.0/8\"]", false)] {
+        for kind in [RST_STREAM, CONTINUATION, DATA] {
+            let server = Server::start_with(
+                tempfile::tempdir().unwrap(),
+                "",
+                &format!("[http]\n{setting}\n"),
+                &["--log-level", "debug"],
+            );
+            let block = request("GET", "/", &[]);
+            let mut open = server.connect();
+            assert_eq!(open.ask("GET /", "").status, 401);
+            let mut frames = Frames::connect(server.listen);
+            let enough = until_enough(&mut frames, 10_000, |i| match (kind, i) {
+                (RST_STREAM, _) => resets(&block, i),
+                (CONTINUATION, 0) => frame(HEADERS, END_STREAM, 1, &block),
+                (_, 0) => frame(HEADERS, END_HEADERS, 1, &block),
+                _ => frame(kind, 0, 1, &[]),
+            });
+            assert!(enough && frames.finish().closed, "{kind}");
+            server.wait_for_log("a connection broke");
+            let begun = Instant::now();
+            assert_eq!(server.ask("GET /", "").status, 401);
+            let waited = begun.elapsed() >= Duration::from_secs(1);
+            // Not the other way round: any answer may be slow.
+            assert!(waited || !waits, "{kind}: answered at once");
+            if !waits {
+                assert!(!server.log().contains("has to wait"), "{kind}");
+            }
+            // What is open is not touched.
+            assert_eq!(open.ask("GET /", "").status, 401);
+        }
+    }
+}
+
+#[test]
 fn a_head_that_never_ends_is_not_kept() {
-    let server = Server::start("", "");
     for piece in [vec![0; 16_000], Vec::new()] {
+        let server = Server::start("", "");
         let told = under(&server, || {
             let mut frames = Frames::connect(server.listen);
             let block = request("GET", "/", &[]);

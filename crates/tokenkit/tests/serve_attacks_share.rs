@@ -1,19 +1,24 @@
 //! What an attack takes from a client that behaves: the 99th percentile of its
 //! answers under attack, beside that of the moments in between.
 //!
-//! It measures, so it is not run with the tests but by `cargo xtask prove`.
+//! It measures, so it is not run with the tests but by `cargo xtask prove`. An
+//! attacker sends as fast as it can over one connection after the other, and
+//! gets what the server and the client that behaves leave of the processor: what
+//! its own sending takes would on another machine cost them nothing.
 
 #![expect(clippy::print_stdout, reason = "what it measured is what it is for")]
 
 mod serve_support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serve_support::Server;
 use serve_support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM, frame, request,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, frame, request,
 };
 use serve_support::http::Client;
 
@@ -24,6 +29,10 @@ const PAIRS: usize = 15;
 const ANSWERS: usize = 1000;
 /// Connections that do nothing.
 const IDLE: usize = 9000;
+
+/// How many there are, asked for before this process has been given its own.
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().unwrap().get());
 
 /// The 99th percentile of a stretch, in nanoseconds.
 fn stretch(client: &mut Client, head: &str) -> u64 {
@@ -46,18 +55,58 @@ fn server() -> (Server, String) {
         ..limit
     };
     setrlimit(Resource::Nofile, all).unwrap();
-    let server = Server::start(
+    let server = Server::start_with(
+        tempfile::tempdir().unwrap(),
         "max_connections = 10000\nheader_timeout_s = 3600",
         "[failures]\nexempt = [\"127.0.0.0/8\"]\n",
+        // One thread, which all are served by. What it logs this process would
+        // have to read.
+        &["--threads", "1", "--set", "log.access=false"],
     );
+    apart(&server);
     server.command(&["key", "set", server.key_id(), "--limit", "none"]);
     let head = format!("api-key: {}\r\n", server.key());
     (server, head)
 }
 
+/// Has this thread, and those that it begins, run when nobody else wants to.
+fn yields_to_others() {
+    let own = std::fs::read_link("/proc/thread-self").unwrap();
+    let number = own.file_name().unwrap().to_str().unwrap();
+    run("chrt", &["--idle", "--pid", "0", number]);
+}
+
+/// Gives the server the first processor, and the clients all others.
+fn apart(server: &Server) {
+    let last = *PROCESSORS - 1;
+    assert!(last > 0, "one processor is not enough");
+    let pin = |processors: &str, process: u32| {
+        let process = process.to_string();
+        run(
+            "taskset",
+            &["--all-tasks", "--cpu-list", "--pid", processors, &process],
+        );
+    };
+    pin("0", server.pid());
+    pin(&format!("1-{last}"), std::process::id());
+}
+
+fn run(program: &str, args: &[&str]) {
+    let done = Command::new(program).args(args).output().unwrap();
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program}: {error}");
+}
+
 /// Prints what an attack does, and fails where the median of the pairs' ratios
-/// is above two. `attack` goes on until it is told that it is over.
-fn measure(name: &str, server: &Server, head: &str, attack: impl Fn(&AtomicBool) + Sync) {
+/// is above two. `attack` goes on until it is told that it is over, and counts
+/// what it has sent.
+fn measure(
+    name: &str,
+    server: &Server,
+    head: &str,
+    attack: impl Fn(&AtomicBool, &AtomicU64) + Sync,
+) {
+    let sent = AtomicU64::new(0);
     let mut client = server.connect();
     stretch(&mut client, head);
     let mut pairs: Vec<(u64, u64)> = (0..PAIRS)
@@ -65,7 +114,10 @@ fn measure(name: &str, server: &Server, head: &str, attack: impl Fn(&AtomicBool)
             let calm = stretch(&mut client, head);
             let over = AtomicBool::new(false);
             let attacked = std::thread::scope(|scope| {
-                scope.spawn(|| attack(&over));
+                scope.spawn(|| {
+                    yields_to_others();
+                    attack(&over, &sent);
+                });
                 let attacked = stretch(&mut client, head);
                 over.store(true, Ordering::SeqCst);
                 attacked
@@ -76,18 +128,25 @@ fn measure(name: &str, server: &Server, head: &str, attack: impl Fn(&AtomicBool)
     pairs.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
     let (calm, attacked) = pairs[PAIRS / 2];
     let hundredths = attacked * 100 / calm;
+    let sent = sent.into_inner();
     println!(
-        "proved: {name}: p99 {} us calm, {} us under attack, {}.{:02} times",
+        "proved: {sent} {name}: p99 {} us calm, {} us under attack, {}.{:02} times",
         calm / 1000,
         attacked / 1000,
         hundredths / 100,
         hundredths % 100,
     );
+    assert!(sent > 0, "{name}: nothing was sent");
     assert!(hundredths <= 200, "{name}: more than doubled");
 }
 
 /// Sends `frames` on ever new connections of HTTP/2.
-fn flood(server: &Server, over: &AtomicBool, frames: impl Fn(&mut Frames, u32) -> bool) {
+fn flood(
+    server: &Server,
+    over: &AtomicBool,
+    sent: &AtomicU64,
+    frames: impl Fn(&mut Frames, u32) -> bool,
+) {
     while !over.load(Ordering::SeqCst) {
         let mut connection = Frames::connect(server.listen);
         let mut number = 0;
@@ -96,6 +155,7 @@ fn flood(server: &Server, over: &AtomicBool, frames: impl Fn(&mut Frames, u32) -
             && frames(&mut connection, number)
         {
             number += 1;
+            sent.fetch_add(1, Ordering::Relaxed);
         }
         connection.finish();
     }
@@ -139,8 +199,8 @@ fn connections_that_do_nothing() {
 fn streams_that_are_reset() {
     let (server, head) = server();
     let block = request("GET", "/", &[]);
-    measure("streams reset at once", &server, &head, |over| {
-        flood(&server, over, |connection, number| {
+    measure("streams reset at once", &server, &head, |over, sent| {
+        flood(&server, over, sent, |connection, number| {
             let id = 2 * number + 1;
             let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
             both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
@@ -154,15 +214,20 @@ fn streams_that_are_reset() {
 fn heads_that_never_end() {
     let (server, head) = server();
     let block = request("GET", "/", &[]);
-    measure("heads without end", &server, &head, |over| {
-        flood(&server, over, |connection, number| {
-            let next = match number {
-                0 => frame(HEADERS, END_STREAM, 1, &block),
-                _ => frame(CONTINUATION, 0, 1, &[]),
-            };
-            connection.send(&next).is_ok()
-        });
-    });
+    measure(
+        "frames of heads without end",
+        &server,
+        &head,
+        |over, sent| {
+            flood(&server, over, sent, |connection, number| {
+                let next = match number {
+                    0 => frame(HEADERS, END_STREAM, 1, &block),
+                    _ => frame(CONTINUATION, 0, 1, &[]),
+                };
+                connection.send(&next).is_ok()
+            });
+        },
+    );
 }
 
 #[test]
@@ -170,8 +235,8 @@ fn heads_that_never_end() {
 fn empty_data() {
     let (server, head) = server();
     let block = request("POST", "/", &[]);
-    measure("empty pieces of a body", &server, &head, |over| {
-        flood(&server, over, |connection, number| {
+    measure("empty pieces of a body", &server, &head, |over, sent| {
+        flood(&server, over, sent, |connection, number| {
             let next = match number {
                 0 => frame(HEADERS, END_HEADERS, 1, &block),
                 _ => frame(DATA, 0, 1, &[]),
@@ -183,13 +248,25 @@ fn empty_data() {
 
 #[test]
 #[ignore = "it measures"]
+fn frames_that_want_an_answer() {
+    let (server, head) = server();
+    measure("pings", &server, &head, |over, sent| {
+        flood(&server, over, sent, |connection, _| {
+            connection.send(&frame(PING, 0, 0, b"12345678")).is_ok()
+        });
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
 fn guesses() {
     let (server, head) = server();
-    measure("wrong keys", &server, &head, |over| {
+    measure("wrong keys", &server, &head, |over, sent| {
         let mut client = server.connect();
         while !over.load(Ordering::SeqCst) {
             let answer = client.ask("GET /", "api-key: tk_live_wrong\r\n");
             assert_eq!(answer.status, 401);
+            sent.fetch_add(1, Ordering::Relaxed);
         }
     });
 }

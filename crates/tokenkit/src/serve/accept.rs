@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch as signal};
 use tokio::time::sleep;
 
+use super::calm::Calm;
 use super::connection::{self, Http, Place};
 use super::door::Door;
 use super::keep_alive;
@@ -54,6 +55,7 @@ pub(super) struct Fleet {
     places: Arc<Semaphore>,
     /// How many each thread has.
     open: Box<[AtomicUsize]>,
+    calm: Arc<Calm>,
 }
 
 impl Fleet {
@@ -63,6 +65,7 @@ impl Fleet {
             open: std::iter::repeat_with(AtomicUsize::default)
                 .take(threads)
                 .collect(),
+            calm: Arc::default(),
         }
     }
 
@@ -111,6 +114,7 @@ pub(super) async fn run(
                 let serving = connection::serve(
                     Arc::clone(&http),
                     Arc::clone(&door),
+                    Arc::clone(&fleet.calm),
                     stream,
                     peer,
                     place,

@@ -8,7 +8,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch as signal};
+use tokio::time::sleep;
 
+use super::calm::{self, Calm};
 use super::door::Door;
 use super::metrics::Counters;
 use super::proxy::Peer;
@@ -80,11 +82,20 @@ impl Drop for Place {
 pub(super) async fn serve(
     http: Arc<Http>,
     door: Arc<Door>,
+    calm: Arc<Calm>,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
     mut stop: signal::Receiver<bool>,
 ) {
+    let trusted = door.live.load().trusts(peer.ip());
+    if !trusted && calm.waits(peer.ip()) {
+        tracing::debug!(%peer, "a connection has to wait: its address flooded the one before");
+        tokio::select! {
+            () = sleep(calm::WAIT) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
     // Refused only by a socket that is gone already.
     let _ = stream.set_nodelay(true);
     let limits = door.live.load().limits;
@@ -100,6 +111,9 @@ pub(super) async fn serve(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
+                    if !trusted && (watch.has_flooded() || calm::is_flood(&*error)) {
+                        calm.flooded(peer.ip());
+                    }
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
                 return;

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::pause::Pause;
+use super::turn::{Next, Turn};
 use super::watch::Watch;
 
 /// A socket that tells a [`Watch`] what passes.
@@ -20,6 +22,8 @@ use super::watch::Watch;
 pub(super) struct Socket {
     stream: TcpStream,
     watch: Arc<Watch>,
+    turn: Turn,
+    pause: Pause,
     /// Set once our side is closed.
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -33,6 +37,8 @@ impl Socket {
         Self {
             stream,
             watch,
+            turn: Turn::default(),
+            pause: Pause::default(),
             lingering: None,
         }
     }
@@ -57,9 +63,29 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.pause.poll_over(cx));
         let before = buf.filled().len();
-        ready!(self.stream().poll_read(cx, buf))?;
-        self.watch.read(buf.filled().len() - before);
+        match self.turn.left() {
+            None => ready!(self.stream().poll_read(cx, buf))?,
+            Some(left) => {
+                let room = buf.remaining().min(left);
+                let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+                ready!(self.stream().poll_read(cx, &mut part))?;
+                let bytes = part.filled().len();
+                buf.advance(bytes);
+            }
+        }
+        let bytes = &buf.filled()[before..];
+        self.watch.read(bytes.len());
+        match self.turn.read(bytes) {
+            Next::More => {}
+            Next::Others => self.pause.begin(cx),
+            Next::Flood => {
+                self.watch.flooded();
+                let most = "most requests were taken back by the client";
+                return Poll::Ready(Err(io::Error::other(most)));
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -102,19 +128,21 @@ impl AsyncWrite for Socket {
             ready!(self.stream().poll_shutdown(cx))?;
             self.lingering = Some(Box::pin(sleep(LINGER)));
         }
+        if let Some(until) = &mut self.lingering
+            && until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.pause.poll_over(cx));
         let mut waste = [0; 4096];
-        loop {
-            if let Some(until) = &mut self.lingering
-                && until.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(Ok(()));
+        let mut buf = ReadBuf::new(&mut waste);
+        // An error is an end as well: there is nobody left to wait for.
+        match ready!(self.stream().poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {
+                self.pause.begin(cx);
+                Poll::Pending
             }
-            let mut buf = ReadBuf::new(&mut waste);
-            // An error is an end as well: there is nobody left to wait for.
-            match ready!(self.stream().poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => {}
-                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
-            }
+            Ok(()) | Err(_) => Poll::Ready(Ok(())),
         }
     }
 }

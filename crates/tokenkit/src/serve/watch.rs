@@ -55,6 +55,8 @@ pub(super) struct Watch {
     blocked: AtomicBool,
     /// Whether frames may come between requests.
     http2: AtomicBool,
+    /// Whether it is ended for what the client sent too much of.
+    flooded: AtomicBool,
     /// Given up with the last that watches: the connection, a request of it,
     /// or the tunnel that it has become.
     _place: Option<Place>,
@@ -103,6 +105,16 @@ impl Watch {
         };
         in_flight.set_ours(true);
         in_flight
+    }
+
+    /// Notes that the connection is ended for a flood.
+    pub(super) fn flooded(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was.
+    pub(super) fn has_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
     }
 
     /// Notes bytes that came from the client.

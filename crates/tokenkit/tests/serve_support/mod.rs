@@ -233,6 +233,11 @@ impl Server {
         wait_until(&format!("{text:?} is logged"), || self.log().contains(text));
     }
 
+    /// The server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The most memory that the server ever had, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
