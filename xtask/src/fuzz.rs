@@ -1,5 +1,8 @@
 //! The fuzz targets, each for a while, from its committed seeds.
 
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
 use crate::shell::{Failure, Program, files, root};
 
 /// When a target has run enough.
@@ -11,20 +14,43 @@ pub(crate) enum Until {
     Runs(u64),
 }
 
-/// Runs every target, or the one named, for a while each; with a `seed`,
-/// always from the same first inputs on.
+/// Runs every target, or the one named, for a while each, as many at once as
+/// there are processors; with a `seed`, always from the same first inputs on.
 ///
 /// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
 /// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
 pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
-    for program in programs(Until::Seconds(seconds), seed, wanted)? {
-        // Of a target that found nothing, not the words that it tried most.
-        program.each_line(&mut |line| {
-            if line.starts_with("stat::") {
-                println!("{line}");
-            }
-        })?;
-    }
+    let mut programs = programs(Until::Seconds(seconds), seed, wanted)?.into_iter();
+    // What builds them comes first.
+    programs.next().map_or(Ok(()), show)?;
+    let waiting = Mutex::new(programs);
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let works = || std::iter::from_fn(next).try_for_each(show);
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(works)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            let ended = thread.join();
+            ended.unwrap_or_else(|_| Err(Failure::found("who fuzzes panicked")))
+        })
+    })
+}
+
+/// Runs a target; of one that found nothing, not the words that it tried most.
+fn show(program: Program) -> Result<(), Failure> {
+    let line = program.line().to_owned();
+    let mut said = vec![line];
+    program.each_line(&mut |line| {
+        if line.starts_with("stat::") {
+            said.push(line.to_owned());
+        }
+    })?;
+    println!("{}", said.join("\n"));
     Ok(())
 }
 

@@ -41,7 +41,7 @@ impl Calm {
             floods.pop_front();
         }
         floods.push_back((from, Instant::now()));
-        // Relaxed: whoever misses it serves one connection at once.
+        // Relaxed here and below: whoever misses it serves one connection at once.
         self.any.store(true, Ordering::Relaxed);
     }
 

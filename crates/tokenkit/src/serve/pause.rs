@@ -29,7 +29,8 @@ struct Rest {
 
 impl Wake for Rest {
     fn wake(self: Arc<Self>) {
-        // Relaxed: the runtime wakes on the thread that runs the task.
+        // Relaxed here and below: the runtime wakes on the thread that runs the
+        // task.
         self.is_over.store(true, Ordering::Relaxed);
         self.task
             .lock()
