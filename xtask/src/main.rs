@@ -55,7 +55,7 @@ cargo xtask COMMAND
                               every fuzz target, or one, for N seconds each (60)
   prove [--minutes N | --full] [--seed N] [NAME…]
                               all of these and the long tests, for N minutes (30) or as long as
-                              it takes, and docs/PROOF.md; or those named so, without the page
+                              it takes, or those named so, and their rows of docs/PROOF.md
   bench [--quick] [FILTER]    the benchmarks, all or those named so, and benches/REPORT.md;
                               --quick only checks that they run and answer rightly
   bench --report              benches/REPORT.md again, from what was measured last

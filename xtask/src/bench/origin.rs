@@ -39,23 +39,13 @@ fn of_now() -> Figures {
     origin
 }
 
-/// Machine, compiler and commit, for what is no measurement of time: a line
-/// each.
-pub(crate) fn brief() -> String {
-    let compiler = first_line(Program::new("rustc").arg("--version"));
-    format!(
-        "Machine: {}.\\\nCompiler: {compiler}.\\\nCommit: {}.\\",
-        machine(),
-        commit()
-    )
-}
-
+/// The commit of what is checked out, and whether it was changed since.
 pub(crate) fn commit() -> String {
     first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))
 }
 
 /// Processor, cores, caches and memory.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let cpu = field(&cpu, "model name").unwrap_or(std::env::consts::ARCH);

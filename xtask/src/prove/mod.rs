@@ -1,6 +1,6 @@
 //! The long versions of what every change is tested by, with progress, and
 //! `docs/PROOF.md`: what ran, how long, how often, with which seed, and what it
-//! found.
+//! found, of each check the last time.
 
 mod plan;
 mod report;
@@ -31,7 +31,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
         .unwrap_or_else(|| fastrand::u64(1..1 << 32));
     let names = args.rest();
     let checks = chosen(&names)?;
-    let page = Page::new(command(size, seed), seed);
+    let mut page = Page::open(how(size, seed))?;
     let mut entries = Vec::new();
     for (number, check) in checks.iter().enumerate() {
         eprintln!("== {} of {}: {}", number + 1, checks.len(), check.name);
@@ -42,15 +42,11 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
             entry.outcome.word(),
             entry.took.as_secs()
         );
+        page.take(&entry)?;
         entries.push(entry);
-        // A part says nothing of the rest: what was proved before stands. Else
-        // after each check, so that a run that is ended leaves what it did.
-        if names.is_empty() {
-            page.write(&entries, checks.len())?;
-        }
     }
     match entries.iter().find_map(|entry| match &entry.outcome {
-        Outcome::Found(text) => Some(format!("{}: {text}", entry.name)),
+        Outcome::Found(text) => Some(format!("{}: {text}", entry.check.name)),
         _ => None,
     }) {
         None => Ok(()),
@@ -75,18 +71,18 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Check>, Failure> {
     Ok(CHECKS.iter().filter(wanted).collect())
 }
 
-fn command(size: Size, seed: u64) -> String {
+/// Size and seed, as arguments.
+fn how(size: Size, seed: u64) -> String {
     match size {
-        Size::Minutes(minutes) => format!("cargo xtask prove --minutes {minutes} --seed {seed}"),
-        Size::Full => format!("cargo xtask prove --full --seed {seed}"),
+        Size::Minutes(minutes) => format!("--minutes {minutes} --seed {seed}"),
+        Size::Full => format!("--full --seed {seed}"),
     }
 }
 
 /// Runs a check to its end, or to the first of its programs that fails.
-fn prove(check: &Check, size: Size, seed: u64) -> Entry {
+fn prove(check: &'static Check, size: Size, seed: u64) -> Entry {
     let began = Instant::now();
     let mut tally = Tally::default();
-    let mut lines = Vec::new();
     let until = check.again_percent.map(|percent| match size {
         Size::Minutes(minutes) => Duration::from_secs(minutes * 60 * percent / 100),
         Size::Full => Duration::from_secs(3600),
@@ -97,10 +93,6 @@ fn prove(check: &Check, size: Size, seed: u64) -> Entry {
             Err(missing @ Failure::Missing(_)) => break Outcome::Missing(missing.to_string()),
             Err(failure) => break Outcome::Found(failure.to_string()),
         };
-        let first_round = lines.is_empty();
-        if first_round {
-            lines.extend(programs.iter().map(|program| program.line().to_owned()));
-        }
         let failed = programs
             .into_iter()
             .find_map(|program| each(program, &mut tally).err());
@@ -112,10 +104,7 @@ fn prove(check: &Check, size: Size, seed: u64) -> Entry {
         }
     };
     Entry {
-        name: check.name,
-        invariants: check.invariants,
-        what: check.what,
-        lines,
+        check,
         took: began.elapsed(),
         figures: tally.figures(),
         outcome,

@@ -25,6 +25,7 @@ impl Size {
 }
 
 /// One thing that is shown by something that can fail.
+#[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     /// The numbers of the invariants in `ARCHITECTURE.md` that it holds.

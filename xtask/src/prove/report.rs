@@ -1,10 +1,14 @@
-//! `docs/PROOF.md`.
+//! `docs/PROOF.md`: of each check its latest run.
+//!
+//! A whole run takes a day, so checks are run in parts and at different times.
+//! The page is its own memory: the rows of checks that are not run now stay.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::plan::{CHECKS, Check};
 use crate::bench::origin;
-use crate::shell::{Failure, root};
+use crate::shell::{Failure, Program, root};
 
 /// Where it is written.
 const FILE: &str = "docs/PROOF.md";
@@ -36,96 +40,115 @@ impl Outcome {
 /// One check of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) name: &'static str,
-    pub(crate) invariants: &'static str,
-    pub(crate) what: &'static str,
-    /// The command lines.
-    pub(crate) lines: Vec<String>,
+    pub(crate) check: &'static Check,
     pub(crate) took: Duration,
     pub(crate) figures: String,
     pub(crate) outcome: Outcome,
 }
 
-/// What the page says of the whole run.
+/// The page, and what is the same for all checks of a run.
 pub(crate) struct Page {
-    /// Machine, compiler and commit, as they were at its start.
-    origin: String,
-    command: String,
-    seed: u64,
+    /// Day and commit, as they were at its start.
+    when: String,
+    /// Its size and seed, as arguments.
+    how: String,
+    /// Of each check with a latest run the row, in the order of the checks.
+    rows: Vec<Option<String>>,
 }
 
 impl Page {
-    /// Of a run that begins now.
-    pub(crate) fn new(command: String, seed: u64) -> Self {
-        Self {
-            origin: origin::brief(),
-            command,
-            seed,
-        }
+    /// Of a run that begins now, with the rows of those before.
+    pub(crate) fn open(how: String) -> Result<Self, Failure> {
+        let day = Program::new("date").words("-u +%F").output()?;
+        let before = std::fs::read_to_string(root().join(FILE)).unwrap_or_default();
+        Ok(Self {
+            when: format!("{}, {}", day.trim(), origin::commit()),
+            how,
+            rows: rows(&before),
+        })
     }
 
-    /// Writes the page anew, with what has run so far of so many checks.
-    pub(crate) fn write(&self, entries: &[Entry], checks: usize) -> Result<(), Failure> {
+    /// Puts what a check did in place of what it did before, and writes the page:
+    /// after each, so that a run that is ended leaves what it did.
+    pub(crate) fn take(&mut self, entry: &Entry) -> Result<(), Failure> {
+        let known = CHECKS
+            .iter()
+            .position(|check| check.name == entry.check.name);
+        if let Some(place) = known.and_then(|known| self.rows.get_mut(known)) {
+            *place = Some(row(entry, &self.when, &self.how));
+        }
         let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
-        std::fs::write(root().join(FILE), page(self, entries, checks, &found))
+        std::fs::write(root().join(FILE), self.text(&origin::machine(), &found))
             .map_err(|error| Failure::found(format!("cannot write {FILE}: {error}")))
+    }
+
+    fn text(&self, machine: &str, found: &str) -> String {
+        let mut page = format!(
+            "# Proof\n\n\
+             What was shown by something that could fail: of each check the latest run, as `cargo xtask prove`\n\
+             wrote it down. The numbers of the invariants are those of [ARCHITECTURE.md](../ARCHITECTURE.md). What\n\
+             a run did is what its time allowed; `cargo xtask prove --full` does a billion operations, decisions\n\
+             of threads and decisions of processes, a hundred million addresses, and a hundred million executions\n\
+             of each fuzz target. `cargo xtask prove NAME` with what the last column says does a row again.\n\n\
+             Machine of the latest: {machine}.\n\n\
+             | check | invariants | how often | time | found | day, commit | by |\n\
+             |---|---|---|---:|---|---|---|\n"
+        );
+        for (check, row) in CHECKS.iter().zip(&self.rows) {
+            let Check {
+                name, invariants, ..
+            } = check;
+            let _ = match row {
+                Some(row) => writeln!(page, "{row}"),
+                None => writeln!(
+                    page,
+                    "| {name} | {invariants} | not run yet | - | - | - | - |"
+                ),
+            };
+        }
+        page += "\n## What each check does\n";
+        for check in &CHECKS {
+            let _ = write!(page, "\n**{}.** {}\n", check.name, check.what);
+        }
+        if !found.is_empty() {
+            page += "\n";
+            page += found;
+        }
+        page
     }
 }
 
-fn page(run: &Page, entries: &[Entry], checks: usize, found: &str) -> String {
-    let Page {
-        origin,
-        command,
-        seed,
-    } = run;
-    let ended = match checks - entries.len() {
-        0 => String::new(),
-        left => format!(" Ended before the last {left} checks."),
+/// The rows of a page, one for each check that has one there.
+fn rows(page: &str) -> Vec<Option<String>> {
+    let of = |check: &Check| {
+        let begin = format!("| {} | ", check.name);
+        let mut lines = page.lines();
+        let line = lines.find(|line| line.starts_with(&begin))?;
+        (!line.contains("| not run yet |")).then(|| line.to_owned())
     };
-    let took: Duration = entries.iter().map(|entry| entry.took).sum();
-    let mut page = format!(
-        "# Proof\n\n\
-         What was shown by something that could fail, as `{command}` wrote it down. The numbers of the\n\
-         invariants are those of [ARCHITECTURE.md](../ARCHITECTURE.md). What a run did is what its time\n\
-         allowed; `cargo xtask prove --full` does a billion operations, decisions of threads and decisions of\n\
-         processes, a hundred million addresses, and a hundred million executions of each fuzz target.\n\n\
-         {origin}\n\
-         In all: {}, seed {seed}.{ended}\n\n\
-         | check | invariants | how often | time | found |\n|---|---|---|---:|---|\n",
-        time(took)
-    );
-    for entry in entries {
-        let figures = match (&entry.outcome, entry.figures.as_str()) {
-            (Outcome::Missing(_), _) | (_, "") => "-",
-            (_, figures) => figures,
-        };
-        let _ = writeln!(
-            page,
-            "| {} | {} | {} | {} | {} |",
-            entry.name,
-            entry.invariants,
-            figures.replace('|', "\\|"),
-            time(entry.took),
-            match &entry.outcome {
-                Outcome::Nothing => "nothing".to_owned(),
-                Outcome::Missing(text) => format!("not run: {text}"),
-                Outcome::Found(text) => format!("**{text}**"),
-            }
-        );
-    }
-    page += "\n## What each check does\n";
-    for entry in entries {
-        let _ = write!(page, "\n**{}.** {}\n\n```\n", entry.name, entry.what);
-        for line in &entry.lines {
-            let _ = writeln!(page, "{line}");
-        }
-        page += "```\n";
-    }
-    if !found.is_empty() {
-        page += "\n";
-        page += found;
-    }
-    page
+    CHECKS.iter().map(of).collect()
+}
+
+fn row(entry: &Entry, when: &str, how: &str) -> String {
+    let figures = match (&entry.outcome, entry.figures.as_str()) {
+        (Outcome::Missing(_), _) | (_, "") => "-",
+        (_, figures) => figures,
+    };
+    let outcome = match &entry.outcome {
+        Outcome::Nothing => "nothing".to_owned(),
+        Outcome::Missing(text) => format!("not run: {text}"),
+        Outcome::Found(text) => format!("**{text}**"),
+    };
+    // A row is a line, and its cells hold no bar.
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    format!(
+        "| {} | {} | {} | {} | {} | {when} | `{how}` |",
+        entry.check.name,
+        entry.check.invariants,
+        cell(figures),
+        time(entry.took),
+        cell(&outcome),
+    )
 }
 
 fn time(time: Duration) -> String {
@@ -140,41 +163,61 @@ fn time(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn entry(outcome: Outcome) -> Entry {
+    fn entry(check: &'static Check, outcome: Outcome) -> Entry {
         Entry {
-            name: "oracle",
-            invariants: "1, 2",
-            what: "Compares.",
-            lines: vec!["cargo test".into()],
+            check,
             took: Duration::from_secs(130),
             figures: "7 operations".into(),
             outcome,
         }
     }
 
-    #[test]
-    fn the_page_says_what_ran_and_what_it_found() {
-        let entries = [
-            entry(Outcome::Nothing),
-            entry(Outcome::Found("exit code 1".into())),
-            entry(Outcome::Missing("no Miri".into())),
-        ];
-        let run = Page {
-            origin: "Machine: x.\n".into(),
-            command: "cargo xtask prove".into(),
-            seed: 5,
-        };
-        let page = page(&run, &entries, 4, "## Found\n");
-        for expected in [
-            "| oracle | 1, 2 | 7 operations | 2 min | nothing |",
-            "| oracle | 1, 2 | 7 operations | 2 min | **exit code 1** |",
-            "| oracle | 1, 2 | - | 2 min | not run: no Miri |",
-            "In all: 6 min, seed 5. Ended before the last 1 checks.",
-            "```\ncargo test\n```",
-            "\n## Found\n",
-        ] {
-            assert!(page.contains(expected), "{page}");
+    fn page(rows: Vec<Option<String>>) -> Page {
+        Page {
+            when: "2026-01-02, abc".into(),
+            how: "--seed 5".into(),
+            rows,
         }
+    }
+
+    #[test]
+    fn a_row_says_what_ran_and_what_it_found() {
+        let check = &CHECKS[0];
+        let row = |outcome| row(&entry(check, outcome), "2026-01-02, abc", "--seed 5");
+        let begin = format!("| {} | {} | ", check.name, check.invariants);
+        let end = "| 2026-01-02, abc | `--seed 5` |";
+        assert_eq!(
+            row(Outcome::Nothing),
+            format!("{begin}7 operations | 2 min | nothing {end}")
+        );
+        assert_eq!(
+            row(Outcome::Found("exit code 1:\na|b".into())),
+            format!("{begin}7 operations | 2 min | **exit code 1: a\\|b** {end}")
+        );
+        assert_eq!(
+            row(Outcome::Missing("no Miri".into())),
+            format!("{begin}- | 2 min | not run: no Miri {end}")
+        );
+    }
+
+    #[test]
+    fn what_is_not_run_again_keeps_its_row() {
+        let mut first = page(rows(""));
+        assert!(first.rows.iter().all(Option::is_none));
+        first.rows[1] = Some(row(
+            &entry(&CHECKS[1], Outcome::Nothing),
+            "2025-01-01, old",
+            "--full",
+        ));
+        let text = first.text("x", "## Found\n");
+        assert_eq!(text.matches("| not run yet |").count(), CHECKS.len() - 1);
+        assert!(text.ends_with("\n## Found\n"), "{text}");
+        let mut second = page(rows(&text));
+        assert_eq!(second.rows, first.rows);
+        second.rows[0] = Some("| new |".into());
+        let text = second.text("x", "");
+        assert!(text.contains("\n| new |\n"), "{text}");
+        assert!(text.contains("| 2025-01-01, old | `--full` |"), "{text}");
     }
 
     #[test]

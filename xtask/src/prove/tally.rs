@@ -57,7 +57,7 @@ impl Tally {
 }
 
 /// So many lines are told one by one.
-const MOST_LINES: usize = 4;
+const MOST_LINES: usize = 8;
 
 /// The number that a text begins with; 0 where it begins with none.
 fn leading_number(text: &str) -> u64 {
