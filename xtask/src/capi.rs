@@ -3,9 +3,9 @@
 //! and valgrind, the program of docs/c.md, and the Python example.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{read, renewed, write};
 use crate::header;
 use crate::install::{self, Build};
 use crate::shell::{Failure, Program, files, root, target};
@@ -343,25 +343,6 @@ fn folder(place: &Place, name: &str) -> Result<String, Failure> {
     let folder = place.work.join(format!("{name}.data"));
     renewed(&folder)?;
     Ok(folder.to_string_lossy().into_owned())
-}
-
-fn renewed(folder: &Path) -> Result<(), Failure> {
-    let shown = folder.display();
-    let failed = |error| Failure::found(format!("cannot make {shown} anew: {error}"));
-    if folder.is_dir() {
-        fs::remove_dir_all(folder).map_err(failed)?;
-    }
-    fs::create_dir_all(folder).map_err(failed)
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::found(format!("cannot read {}: {error}", path.display())))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text)
-        .map_err(|error| Failure::found(format!("cannot write {}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod capi;
 mod checks;
 mod ci;
 mod concurrency;
+mod disk;
 mod e2e;
 mod figures;
 mod fuzz;

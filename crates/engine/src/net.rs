@@ -105,8 +105,10 @@ pub enum CidrError {
 }
 
 impl Cidr {
-    /// The addresses that are counted as one with this.
-    pub(crate) fn of_client(client: ClientAddr) -> Self {
+    /// The addresses that are counted as one with this: itself alone, or the
+    /// /64 of an IPv6 one.
+    #[must_use]
+    pub fn of_client(client: ClientAddr) -> Self {
         let len = if client.ip.is_ipv4() { 32 } else { 64 };
         Self {
             base: mask(client.ip, len),

@@ -39,6 +39,12 @@ fn of_now() -> Figures {
     origin
 }
 
+/// Today in UTC, as year, month and day.
+pub(crate) fn day() -> Result<String, Failure> {
+    let day = Program::new("date").words("-u +%F").output()?;
+    Ok(day.trim().to_owned())
+}
+
 /// The commit of what is checked out, and whether it was changed since.
 pub(crate) fn commit() -> String {
     first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))

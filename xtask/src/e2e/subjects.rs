@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::keys::Keys;
 use super::process::Process;
 use super::tools::Tools;
+use crate::disk;
 use crate::shell::{Failure, root};
 
 /// The processor of the subjects, and that of the load and the service behind.
@@ -280,8 +281,7 @@ struct Template {
 impl Template {
     fn new(folder: &Path, name: &str) -> Result<Self, Failure> {
         let from = configurations().join(name);
-        let text = fs::read_to_string(&from)
-            .map_err(|error| Failure::found(format!("cannot read {}: {error}", from.display())))?;
+        let text = disk::read(&from)?;
         Ok(Self {
             text,
             file: folder.join(name),
@@ -304,10 +304,8 @@ impl Template {
 
     /// Writes it; returns its path.
     fn write(self) -> Result<String, Failure> {
-        let path = self.file.display().to_string();
-        fs::write(&self.file, self.text)
-            .map_err(|error| Failure::found(format!("cannot write {path}: {error}")))?;
-        Ok(path)
+        disk::write(&self.file, &self.text)?;
+        Ok(self.file.display().to_string())
     }
 }
 

@@ -13,10 +13,9 @@
 mod names;
 mod page;
 
-use std::fs;
 use std::path::Path;
 
-use crate::bench::origin;
+use crate::disk;
 use crate::shell::{Failure, Program, root};
 use names::Names;
 use page::Reasons;
@@ -86,11 +85,8 @@ impl Outcomes {
     /// Reads what a round left.
     fn read(folder: &Path) -> Result<Self, Failure> {
         let lines = |file: &str| {
-            let path = folder.join("mutants.out").join(file);
-            match fs::read_to_string(&path) {
-                Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-                Err(error) => Err(cannot("read", &path, &error)),
-            }
+            let text = disk::read(&folder.join("mutants.out").join(file))?;
+            Ok(text.lines().map(str::to_owned).collect())
         };
         Ok(Self {
             caught: lines("caught.txt")?,
@@ -98,6 +94,17 @@ impl Outcomes {
             unviable: lines("unviable.txt")?,
             missed: lines("missed.txt")?,
         })
+    }
+
+    /// Some that were caught, and some that were missed.
+    #[cfg(test)]
+    fn of(caught: &[&str], missed: &[&str]) -> Self {
+        let names = |given: &[&str]| given.iter().map(ToString::to_string).collect();
+        Self {
+            caught: names(caught),
+            missed: names(missed),
+            ..Self::default()
+        }
     }
 
     /// What need not run again.
@@ -154,7 +161,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     }
     println!("proved: {}", outcomes.figures());
     if filter.is_none() {
-        page::write_last_run(&outcomes.figures(), &origin::commit())?;
+        page::write_last_run(&outcomes.figures())?;
     }
     reasons.judge(&names, &outcomes)
 }
@@ -204,13 +211,10 @@ fn targets(round: &Round) -> impl Iterator<Item = String> {
 /// `--iterate` leaves that out.
 fn prepare(folder: &Path, before: &Outcomes) -> Result<(), Failure> {
     let out = folder.join("mutants.out");
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| cannot("remove", folder, &error))?;
-    }
-    fs::create_dir_all(&out).map_err(|error| cannot("make", &out, &error))?;
+    disk::renewed(folder)?;
+    disk::renewed(&out)?;
     let settled: String = before.settled().map(|name| format!("{name}\n")).collect();
-    let file = out.join("caught.txt");
-    fs::write(&file, settled).map_err(|error| cannot("write", &file, &error))
+    disk::write(&out.join("caught.txt"), &settled)
 }
 
 /// Survivors (2) and loops (3) are what is asked for; all else is a failure.
@@ -223,28 +227,15 @@ fn ended_well(ended: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::found(format!("cannot {what} {}: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcomes(caught: &[&str], missed: &[&str]) -> Outcomes {
-        let names = |given: &[&str]| given.iter().map(ToString::to_string).collect();
-        Outcomes {
-            caught: names(caught),
-            missed: names(missed),
-            ..Outcomes::default()
-        }
-    }
-
     #[test]
     fn a_later_round_settles_what_the_first_missed() {
-        let mut all = outcomes(&["a", "b"], &["c", "d"]);
+        let mut all = Outcomes::of(&["a", "b"], &["c", "d"]);
         all.unviable.push("e".into());
-        all.followed_by(outcomes(&["c"], &["d"]));
+        all.followed_by(Outcomes::of(&["c"], &["d"]));
         assert_eq!(all.caught, ["a", "b", "c"]);
         assert_eq!(all.missed, ["d"]);
         assert_eq!(
@@ -270,11 +261,11 @@ mod tests {
     #[test]
     fn a_round_is_told_what_is_settled() {
         let folder = std::env::temp_dir().join(format!("mutants-{}", std::process::id()));
-        prepare(&folder, &outcomes(&["a", "b"], &["c"])).unwrap();
+        prepare(&folder, &Outcomes::of(&["a", "b"], &["c"])).unwrap();
         let file = folder.join("mutants.out/caught.txt");
-        assert_eq!(fs::read_to_string(file).unwrap(), "a\nb\n");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\n");
         assert!(Outcomes::read(&folder).is_err(), "no round has run");
         prepare(&folder, &Outcomes::default()).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -2,11 +2,12 @@
 //! that tells of the last run.
 
 use std::fmt::Write as _;
-use std::fs;
 
+use super::Outcomes;
 use super::names::Names;
-use super::{Outcomes, cannot};
-use crate::shell::{Failure, Program, root};
+use crate::bench::origin;
+use crate::disk;
+use crate::shell::{Failure, root};
 
 const FILE: &str = "docs/MUTANTS.md";
 
@@ -85,12 +86,10 @@ impl Reasons {
 }
 
 /// Puts the figures of a run into the page.
-pub(super) fn write_last_run(figures: &str, commit: &str) -> Result<(), Failure> {
-    let day = Program::new("date").words("-u +%F").output()?;
-    let line = format!("{LAST_RUN}{}, commit {commit}: {figures}.", day.trim());
-    let page = with_last_run(&text()?, &line);
-    let path = root().join(FILE);
-    fs::write(&path, page).map_err(|error| cannot("write", &path, &error))
+pub(super) fn write_last_run(figures: &str) -> Result<(), Failure> {
+    let day = origin::day()?;
+    let line = format!("{LAST_RUN}{day}, commit {}: {figures}.", origin::commit());
+    disk::write(&root().join(FILE), &with_last_run(&text()?, &line))
 }
 
 fn with_last_run(page: &str, last_run: &str) -> String {
@@ -105,8 +104,7 @@ fn with_last_run(page: &str, last_run: &str) -> String {
 }
 
 fn text() -> Result<String, Failure> {
-    let path = root().join(FILE);
-    fs::read_to_string(&path).map_err(|error| cannot("read", &path, &error))
+    disk::read(&root().join(FILE))
 }
 
 /// The cells of a row; a `|` within one stands behind a backslash.
@@ -127,15 +125,6 @@ mod tests {
     const PAGE: &str = "# Mutants\n\nLast run: never.\n\n| mutant | why |\n|---|---|\n\
                         | `a.rs: replace \\| with ^ in f` | no bits in common |\n\nMore.\n";
 
-    fn outcomes(caught: &[&str], missed: &[&str]) -> Outcomes {
-        let names = |given: &[&str]| given.iter().map(ToString::to_string).collect();
-        Outcomes {
-            caught: names(caught),
-            missed: names(missed),
-            ..Outcomes::default()
-        }
-    }
-
     #[test]
     fn only_survivors_with_a_reason_pass() {
         let ors = "crates/engine/src/a.rs:1:2: replace | with ^ in f";
@@ -143,10 +132,18 @@ mod tests {
         let names = Names::of([ors, ands].into_iter());
         let reasons = Reasons::of(PAGE).unwrap();
         assert!(reasons.all_exist(&names).is_ok());
-        assert!(reasons.judge(&names, &outcomes(&[ands], &[ors])).is_ok());
-        assert!(reasons.judge(&names, &outcomes(&[ands, ors], &[])).is_ok());
+        assert!(
+            reasons
+                .judge(&names, &Outcomes::of(&[ands], &[ors]))
+                .is_ok()
+        );
+        assert!(
+            reasons
+                .judge(&names, &Outcomes::of(&[ands, ors], &[]))
+                .is_ok()
+        );
         let failure = reasons
-            .judge(&names, &outcomes(&[], &[ands, ors]))
+            .judge(&names, &Outcomes::of(&[], &[ands, ors]))
             .unwrap_err();
         let text = failure.to_string();
         assert!(text.contains(ands) && !text.contains(ors), "{text}");

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::shell::{Failure, root};
 
 use source::Source;
@@ -109,8 +110,7 @@ fn files() -> Result<Vec<File>, Failure> {
     paths.sort();
     let mut files = Vec::new();
     for path in paths {
-        let text = fs::read_to_string(&path)
-            .map_err(|error| Failure::found(format!("cannot read {}: {error}", path.display())))?;
+        let text = disk::read(&path)?;
         let from_root = path.strip_prefix(root()).unwrap_or(&path);
         let is_program = |folder| {
             from_root

@@ -32,7 +32,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let names = args.rest();
     let checks = chosen(&names)?;
     let mut page = Page::open(how(size, seed))?;
-    let mut entries = Vec::new();
+    let mut first_found = None;
     for (number, check) in checks.iter().enumerate() {
         eprintln!("== {} of {}: {}", number + 1, checks.len(), check.name);
         let entry = prove(check, size, seed);
@@ -43,15 +43,11 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
             entry.took.as_secs()
         );
         page.take(&entry)?;
-        entries.push(entry);
+        if let Outcome::Found(text) = &entry.outcome {
+            first_found.get_or_insert_with(|| format!("{}: {text}", check.name));
+        }
     }
-    match entries.iter().find_map(|entry| match &entry.outcome {
-        Outcome::Found(text) => Some(format!("{}: {text}", entry.check.name)),
-        _ => None,
-    }) {
-        None => Ok(()),
-        Some(found) => Err(Failure::found(found)),
-    }
+    first_found.map_or(Ok(()), |found| Err(Failure::found(found)))
 }
 
 /// The checks whose names hold one of some texts, or all.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::plan::{CHECKS, Check};
 use crate::bench::origin;
-use crate::shell::{Failure, Program, root};
+use crate::disk;
+use crate::shell::{Failure, root};
 
 /// Where it is written.
 const FILE: &str = "docs/PROOF.md";
@@ -59,10 +60,9 @@ pub(crate) struct Page {
 impl Page {
     /// Of a run that begins now, with the rows of those before.
     pub(crate) fn open(how: String) -> Result<Self, Failure> {
-        let day = Program::new("date").words("-u +%F").output()?;
         let before = std::fs::read_to_string(root().join(FILE)).unwrap_or_default();
         Ok(Self {
-            when: format!("{}, {}", day.trim(), origin::commit()),
+            when: format!("{}, {}", origin::day()?, origin::commit()),
             how,
             rows: rows(&before),
         })
@@ -78,8 +78,8 @@ impl Page {
             *place = Some(row(entry, &self.when, &self.how));
         }
         let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
-        std::fs::write(root().join(FILE), self.text(&origin::machine(), &found))
-            .map_err(|error| Failure::found(format!("cannot write {FILE}: {error}")))
+        let text = self.text(&origin::machine(), &found);
+        disk::write(&root().join(FILE), &text)
     }
 
     fn text(&self, machine: &str, found: &str) -> String {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use engine::Cidr;
 use tokio::time::Instant;
 
 /// What a connection of such an address waits for.
@@ -28,14 +29,14 @@ pub(super) struct Calm {
     /// Whether there are any: a hint, which saves the lock.
     any: AtomicBool,
     /// From the oldest to the newest.
-    floods: Mutex<VecDeque<(IpAddr, Instant)>>,
+    floods: Mutex<VecDeque<(Cidr, Instant)>>,
 }
 
 impl Calm {
     /// Notes that a connection was ended for a flood.
     pub(super) fn flooded(&self, peer: IpAddr) {
         let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = network(peer);
+        let from = Cidr::of_client(peer.into());
         floods.retain(|(known, _)| *known != from);
         if floods.len() == MOST {
             floods.pop_front();
@@ -55,16 +56,8 @@ impl Calm {
             floods.pop_front();
         }
         self.any.store(!floods.is_empty(), Ordering::Relaxed);
-        let from = network(peer);
+        let from = Cidr::of_client(peer.into());
         floods.iter().any(|(known, _)| *known == from)
-    }
-}
-
-/// An IPv4 address, or the /64 of an IPv6 address, which is one client's.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        address => address,
     }
 }
 

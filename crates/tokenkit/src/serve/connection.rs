@@ -88,8 +88,9 @@ pub(super) async fn serve(
     place: Place,
     mut stop: signal::Receiver<bool>,
 ) {
-    let trusted = door.live.load().trusts(peer.ip());
-    if !trusted && calm.waits(peer.ip()) {
+    // Asked only where a flood is known of.
+    let trusted = || door.live.load().trusts(peer.ip());
+    if calm.waits(peer.ip()) && !trusted() {
         tracing::debug!(%peer, "a connection has to wait: its address flooded the one before");
         tokio::select! {
             () = sleep(calm::WAIT) => {}
@@ -111,7 +112,7 @@ pub(super) async fn serve(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    if !trusted && (watch.has_flooded() || calm::is_flood(&*error)) {
+                    if (watch.has_flooded() || calm::is_flood(&*error)) && !trusted() {
                         calm.flooded(peer.ip());
                     }
                     tracing::debug!(%peer, %error, "a connection broke");
