@@ -42,7 +42,7 @@ form('generate', async (visitor, page) => {
   await visitor.looksRight('the form with its faults');
   // A fault's link leads to its field, and what is put right is taken.
   await page.locator('#faults').getByRole('link').nth(2).click();
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'limit');
+  await visitor.focused('limit');
   await visitor.fill({ Name: 'Right', Project: 'shop', 'Units an hour': '5', Expires: '', Origins: '', Addresses: '' });
   await visitor.press('Generate key');
   assert.equal(await visitor.heading(), 'Your new key');

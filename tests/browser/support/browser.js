@@ -65,13 +65,16 @@ export class Visitor {
     return this.page.getByRole('heading', { level: 1 }).innerText();
   }
 
-  // Presses a button by its name.
-  press(name) {
-    return this.page.getByRole('button', { name, exact: true }).click();
+  // Presses a button by its name; where it leads to another page, all of that
+  // is there then.
+  async press(name) {
+    await this.page.getByRole('button', { name, exact: true }).click();
+    await this.page.waitForLoadState();
   }
 
-  follow(name) {
-    return this.page.getByRole('link', { name, exact: true }).first().click();
+  async follow(name) {
+    await this.page.getByRole('link', { name, exact: true }).first().click();
+    await this.page.waitForLoadState();
   }
 
   // Fills in fields by their labels.
@@ -81,12 +84,21 @@ export class Visitor {
     }
   }
 
+  // Waits until what has this id has the focus. A page is there before that: what
+  // has `autofocus` gets it only when the page is next drawn.
+  async focused(id) {
+    try {
+      await this.page.waitForFunction((id) => document.activeElement?.id === id, id);
+    } catch (error) {
+      throw new Error(`#${id} does not get the focus`, { cause: error });
+    }
+  }
+
   // What the form on the page says is wrong, and that each of it is tied to its
   // field; the focus is at the summary.
   async faults() {
     const summary = this.page.locator('#faults');
-    await summary.waitFor();
-    assert.ok(await summary.evaluate((element) => element === document.activeElement), 'the summary has no focus');
+    await this.focused('faults');
     const links = summary.getByRole('link');
     for (const link of await links.all()) {
       const id = (await link.getAttribute('href')).slice(1);
