@@ -43,7 +43,8 @@ pub struct Oracle {
     shadowed: Option<Reason>,
 }
 
-struct KnownKey {
+/// A key, and what it has used.
+pub struct KnownKey {
     id: KeyId,
     whole: String,
     project: String,

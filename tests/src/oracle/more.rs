@@ -95,24 +95,19 @@ impl Oracle {
             .retain(|_, session| !over(session.expires_at, at));
     }
 
-    /// Units that a key has used in an hour, by the hour's number; `None` for
-    /// an unknown key, or where the ring holds a later hour in its place.
+    /// What is known of a key.
     #[must_use]
-    pub fn used(&self, id: KeyId, hour: u64) -> Option<u64> {
-        let known = self.keys.get(&id.to_string())?;
-        let (held, used) = known.hours.get(&(hour % 8)).copied().unwrap_or_default();
-        match held.cmp(&hour) {
-            std::cmp::Ordering::Less => Some(0),
-            std::cmp::Ordering::Equal => Some(used),
-            std::cmp::Ordering::Greater => None,
-        }
+    pub fn known(&self, id: KeyId) -> Option<&KnownKey> {
+        self.keys.get(&id.to_string())
     }
 
     /// The hours that a key's ring holds, by their numbers.
     #[must_use]
     pub fn hours(&self, id: KeyId) -> Vec<u64> {
-        let known = self.keys.get(&id.to_string());
-        let hours = known.into_iter().flat_map(|known| known.hours.values());
+        let hours = self
+            .known(id)
+            .into_iter()
+            .flat_map(|known| known.hours.values());
         hours.map(|(hour, _)| *hour).collect()
     }
 
@@ -132,5 +127,19 @@ impl Oracle {
             .filter(|key| key.state == KeyState::Active && !over(key.expires_at, at));
         let mut listed = live.map(|key| in_origins(&key.origins, origin));
         in_origins(&self.origins, origin) || listed.any(|listed| listed)
+    }
+}
+
+impl KnownKey {
+    /// Units used in an hour, by the hour's number; `None` where the ring holds
+    /// a later hour in its place.
+    #[must_use]
+    pub fn used(&self, hour: u64) -> Option<u64> {
+        let (held, used) = self.hours.get(&(hour % 8)).copied().unwrap_or_default();
+        match held.cmp(&hour) {
+            std::cmp::Ordering::Less => Some(0),
+            std::cmp::Ordering::Equal => Some(used),
+            std::cmp::Ordering::Greater => None,
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! `TK_TEST_OPS` says how many operations to run, 1,000,000 unless set;
 //! `TK_TEST_SECONDS` ends the run earlier. `TK_TEST_SEED` says where to begin,
 //! otherwise that is drawn. With `--nocapture` a long run tells how far it is.
+//! Worlds run beside each other, as many as there are processors.
 //! Cases that ever failed are kept in `proptest-regressions/` and run first.
 
 #![forbid(unsafe_code)]
@@ -14,6 +15,8 @@ mod twins;
 mod world;
 
 use std::cell::Cell;
+use std::sync::Mutex;
+use std::thread;
 
 use proptest::prelude::*;
 use proptest::test_runner::{
@@ -63,10 +66,28 @@ fn runner(seed: u64, config: ProptestConfig) -> TestRunner {
 #[test]
 fn the_engine_decides_as_its_twin() {
     let run_length = Run::from_env("TK_TEST_OPS", 1_000_000);
-    let mut progress = Progress::new("operations", run_length);
-    let homes = || prop_oneof![3 => Just(Home::Memory), 1 => Just(Home::File)];
-    while progress.goes_on() {
-        let seed = progress.next_seed();
+    let progress = Mutex::new(Progress::new("operations", run_length));
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| compare(&progress));
+        }
+    });
+}
+
+/// Runs cases until there were enough, or until one has failed, be it another's:
+/// who fails leaves the lock poisoned.
+fn compare(progress: &Mutex<Progress>) {
+    let homes = prop_oneof![3 => Just(Home::Memory), 1 => Just(Home::File)];
+    let cases = case(homes);
+    let mut done = 0;
+    while let Ok(mut progress_now) = progress.lock() {
+        progress_now.add(done);
+        if !progress_now.goes_on() {
+            return;
+        }
+        let seed = progress_now.next_seed();
+        drop(progress_now);
         let config = ProptestConfig {
             cases: CASES_PER_SEED,
             max_shrink_iters: 100_000,
@@ -76,14 +97,15 @@ fn the_engine_decides_as_its_twin() {
             ..ProptestConfig::default()
         };
         let ops = Cell::new(0);
-        let outcome = runner(seed, config).run(&case(homes()), |case| {
+        let outcome = runner(seed, config).run(&cases, |case| {
             ops.set(ops.get() + run(&case)?);
             Ok(())
         });
         if let Err(error) = outcome {
+            let _poisoned = progress.lock();
             panic!("seed {seed}: {error}");
         }
-        progress.add(ops.get());
+        done = ops.get();
     }
 }
 
