@@ -24,7 +24,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         .program("openapi-spec-validator")
         .arg(DOCUMENT)
         .run()?;
-    Program::cargo("build --package tokenkit").run()?;
+    // The tests' profile: what is there already from the tests.
+    Program::cargo("build --profile test --package tokenkit").run()?;
     let server = Server::start(&tools.folder.join("server"))?;
     tools
         .program("schemathesis")
