@@ -30,6 +30,16 @@ pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
 pub(crate) use turns::in_turns;
 
+/// A model in which a thread is pre-empted so often at most; otherwise as long
+/// as it has to be.
+#[cfg(all(test, loom))]
+pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder
+}
+
 /// Before a step on a word that is of none of these types: here shuttle may let
 /// another thread go first. Nothing else needs to be told.
 #[cfg(not(shuttle))]

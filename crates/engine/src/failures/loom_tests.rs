@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::sync::{AtomicU64, Ordering, in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded, in_turns};
 
 const SEEDS: Seeds = Seeds([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
 const NOW: u64 = 1_790_000_000;
@@ -48,14 +48,6 @@ fn blocked(table: &[Line], ip: u32) -> bool {
 /// Two pre-emptions find every known fault of this table.
 fn model(test: impl Fn() + Sync + Send + 'static) {
     in_turns(|| bounded(2).check(test));
-}
-
-/// With so many pre-emptions of a thread at most.
-fn bounded(preemptions: usize) -> loom::model::Builder {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 10_000;
-    builder
 }
 
 fn spawn(table: &Arc<Vec<Line>>, ip: u32, window: Window) -> thread::JoinHandle<Recorded> {

@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::plain::{Shared, hour, key};
 use crate::key::KeyId;
-use crate::sync::{AtomicU64, Ordering, in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded, in_turns};
 
 /// Lines of the area: the first is nobody's, then two of nodes and three rings.
 const LINES: usize = 6;
@@ -16,15 +16,8 @@ fn spawn_claim(shared: &Arc<Shared>, key: KeyId, at: u32) -> thread::JoinHandle<
     thread::spawn(move || shared.claim(key, at))
 }
 
-fn bounded() -> loom::model::Builder {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.max_branches = 10_000;
-    builder
-}
-
 fn model(test: impl Fn() + Sync + Send + 'static) {
-    in_turns(|| bounded().check(test));
+    in_turns(|| bounded(3).check(test));
 }
 
 #[test]
@@ -92,7 +85,7 @@ fn loom_a_rested_slot_goes_to_one_key() {
 fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
     let keys = [key(0), key(1), key(2)];
     // Without turns: a ring is cleared on both sides, which makes too many.
-    bounded().check(move || {
+    bounded(3).check(move || {
         let shared = Shared::new(LINES);
         shared.claim(keys[0], 10);
         shared.give_back(keys[0], 10);
@@ -106,7 +99,9 @@ fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
 #[test]
 fn loom_whoever_finds_a_slot_given_finds_it_empty() {
     let keys = [key(0), key(1)];
-    model(move || {
+    // Two pre-emptions: with three it takes more than ten minutes.
+    let model = bounded(2);
+    let test = move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(keys[0], 10);
         shared.count(before, hour(10), 7);
@@ -120,7 +115,8 @@ fn loom_whoever_finds_a_slot_given_finds_it_empty() {
         let other = thread::spawn(move || claim(&theirs));
         let mine = claim(&shared);
         assert_eq!(mine, other.join().unwrap(), "one key, two slots");
-    });
+    };
+    in_turns(|| model.check(test));
 }
 
 /// The broken twin: looks whether the branch is free, then writes. Loom must

@@ -152,6 +152,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
+    use crate::sync::bounded;
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
@@ -193,9 +194,7 @@ mod loom_tests {
     }
 
     fn model(test: impl Fn() + Sync + Send + 'static) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(test);
+        bounded(3).check(test);
     }
 
     /// Two replacements in turn, each freed if its wait is over at once.
