@@ -20,7 +20,7 @@ use http::{Extensions, Method, Request, Response, StatusCode};
 
 use crate::answer_headers::{Alike, Constants, Writer};
 use crate::client_addr::TrustedProxies;
-use crate::request_headers::{API_KEY, KEY, PROJECT, Sent, USER, remove_forged};
+use crate::request_headers::{KEY, PROJECT, Sent, USER, mark_sensitive, remove_forged};
 use crate::routes::RoutePolicy;
 
 /// Decides about HTTP requests and renders the answers. Made by
@@ -103,10 +103,12 @@ impl Gate {
         self.proxies.client(peer, headers)
     }
 
-    /// The whole way of a request: a preflight or a refusal is answered; an
-    /// admitted request loses what its client must not say, gets the identity
-    /// headers, and carries its [`Decision`] in its extensions.
+    /// The whole way of a request: its secrets are marked as sensitive; a
+    /// preflight or a refusal is answered; an admitted request loses what its
+    /// client must not say, gets the identity headers, and carries its
+    /// [`Decision`] in its extensions.
     pub fn check<B>(&self, request: &mut Request<B>) -> Checked {
+        mark_sensitive(request.headers_mut());
         if let Some(answer) = self.preflight(request.method(), request.headers()) {
             return Checked::Answered(answer);
         }
@@ -220,10 +222,6 @@ impl Gate {
     /// be forwarded.
     pub fn cleanse(&self, headers: &mut HeaderMap) {
         remove_forged(headers, self.forward_key);
-        if let Some(key) = self.forward_key.then(|| headers.get_mut(API_KEY)).flatten() {
-            // So that no `Debug` shows it, nor HTTP/2 puts it into a table.
-            key.set_sensitive(true);
-        }
     }
 
     /// Sets the identity headers of an admitted request: the key's id, its

@@ -5,7 +5,9 @@
 //! An admitted request reaches the service with its [`engine::Decision`] in
 //! its extensions, with the identity headers `x-tokenkit-key`,
 //! `x-tokenkit-project` and `x-tokenkit-user`, without the key, and without
-//! whatever a client sent under those names. Only headers are cleansed: a
+//! whatever a client sent under those names. No `Debug` of it shows its bearer
+//! token, nor the key where that is to be forwarded ([`mark_sensitive`]): so
+//! none is in the message of a panic over a request. Only headers are cleansed: a
 //! service must not take an identity from the trailers of a body.
 //!
 //! ```no_run
@@ -44,5 +46,6 @@ pub use client_addr::{ForwardedHeader, PeerAddr};
 pub use gate::{Checked, Gate, RequestFacts, Verdict};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use pattern::{PathPattern, PatternError};
+pub use request_headers::mark_sensitive;
 pub use routes::{RouteError, RouteNeeds, RoutePolicy, RouteRule};
 pub use service::{Auth, AuthFuture};

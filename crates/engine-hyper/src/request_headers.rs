@@ -1,5 +1,5 @@
-//! What is read from a request's headers, and what is taken out of them
-//! before the service behind sees them.
+//! What is read from a request's headers, what of them is marked as sensitive,
+//! and what is taken out of them before the service behind sees them.
 
 use engine::Credential;
 use engine::wire::{
@@ -68,6 +68,23 @@ static SENT_KEY: HeaderName = API_KEY;
 
 /// What stands for an origin that was sent more than once.
 static NO_ORIGIN: HeaderValue = HeaderValue::from_static("");
+
+/// Marks the secrets among a request's headers as sensitive: the key, in every
+/// spelling that is read for it, and `Authorization`. No `Debug` of the headers
+/// shows their values from then on, wherever it ends up, such as in the message
+/// of a panic; nor does HTTP/2 keep them in a table where they are sent on. One
+/// walk, which allocates nothing.
+///
+/// [`Gate::check`](crate::Gate::check) begins with it. Whoever goes by
+/// [`Gate::decide`](crate::Gate::decide) does as well.
+pub fn mark_sensitive(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut() {
+        // Identity that is forged is marked with them, before it is removed.
+        if *name == AUTHORIZATION || is_reserved_header(name.as_str().as_bytes()) {
+            value.set_sensitive(true);
+        }
+    }
+}
 
 /// Removes what a client must not tell the service behind: identity headers,
 /// and, unless it is to be forwarded, the key.
@@ -159,6 +176,30 @@ mod tests {
         );
         let two = headers(&[("origin", "https://a.b"), ("origin", "https://a.b")]);
         assert_eq!(Sent::of(&two).origin.unwrap(), "");
+    }
+
+    #[test]
+    fn the_secrets_are_marked_wherever_they_stand() {
+        let secret = [
+            ("api-key", "1"),
+            ("Api-Key", "2"),
+            ("api_key", "3"),
+            ("api.key", "4"),
+            ("authorization", "5"),
+            ("Authorization", "6"),
+        ];
+        let others = [("accept", "7"), ("apikey", "8"), ("origin", "9")];
+        let mut headers = headers(&[&secret[..], &others].concat());
+        mark_sensitive(&mut headers);
+        let mut values: Vec<_> = headers.values().map(|v| format!("{v:?}")).collect();
+        values.sort();
+        let marked = ["Sensitive"; 6];
+        assert_eq!(
+            values,
+            [&[r#""7""#, r#""8""#, r#""9""#][..], &marked].concat()
+        );
+        // What they say stays as it is.
+        assert_eq!(shown(Sent::of(&headers).api_key), "repeated");
     }
 
     #[test]

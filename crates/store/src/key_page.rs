@@ -7,6 +7,8 @@
 //! most and then hands out what it found, with a cursor to go on from: so that
 //! a page may be short, and even empty, before the last.
 
+use std::fmt;
+
 use engine::{KeyId, Name};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -47,7 +49,7 @@ pub enum StateFilter {
 }
 
 /// Which keys to list: those that fit all that is said.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct KeyQuery<'q> {
     /// Only those of a project.
     pub project: Option<Name>,
@@ -60,6 +62,20 @@ pub struct KeyQuery<'q> {
     pub after: Option<&'q Cursor>,
     /// The most keys to hand out.
     pub limit: usize,
+}
+
+/// What is searched for may be a whole key, by whoever has one and wants to know
+/// whose it is.
+impl fmt::Debug for KeyQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyQuery")
+            .field("project", &self.project)
+            .field("state", &self.state)
+            .field("search", &self.search.map(|_| "[hidden]"))
+            .field("after", &self.after)
+            .field("limit", &self.limit)
+            .finish()
+    }
 }
 
 /// A key in a list.

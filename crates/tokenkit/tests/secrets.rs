@@ -4,19 +4,18 @@
 //!
 //! Invariant 6: no secret and no digest is ever shown.
 
-mod canaries;
 mod cli_support;
 mod serve_support;
 
 use std::sync::{Arc, Mutex};
 
-use canaries::Canaries;
 use cli_support::{Place, json};
 use engine::{SecretKey, SessionToken};
 use serve_support::admin::Admin;
 use serve_support::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, frame, literal, request};
 use serve_support::upstream::Upstream;
 use serve_support::{Server, wait_until};
+use tests::canaries::Canaries;
 
 /// Files that hold what others must not: the secret itself, the settings and
 /// rows that a test wrote.

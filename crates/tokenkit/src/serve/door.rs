@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use engine_hyper::{RequestFacts, Verdict};
-use http::header::{HOST, HeaderMap};
+use engine::wire::API_KEY_HEADER;
+use engine_hyper::{RequestFacts, Verdict, mark_sensitive};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 
@@ -44,10 +45,12 @@ impl Door {
     #[cfg(not(bare))]
     pub(super) fn answer(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: &Peer,
         watch: &Arc<Watch>,
     ) -> Answering {
+        // Before anything could show them.
+        mark_sensitive(request.headers_mut());
         let in_flight = watch.begin(request.version() == Version::HTTP_2);
         let live = self.live.load();
         let trusted = live.trusts(peer.ip());
@@ -152,6 +155,13 @@ impl Door {
         peer: &Peer,
         log: &mut Option<Entry>,
     ) -> Verdict {
+        debug_assert!(
+            [API_KEY_HEADER, AUTHORIZATION.as_str()]
+                .iter()
+                .flat_map(|name| headers.get_all(*name))
+                .all(HeaderValue::is_sensitive),
+            "what is secret was marked so at first"
+        );
         let client = live.gate.client(peer.ip(), headers);
         let facts = RequestFacts {
             method,

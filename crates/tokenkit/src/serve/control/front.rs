@@ -16,10 +16,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use engine_hyper::PeerAddr;
+use engine_hyper::{PeerAddr, mark_sensitive};
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, Entry, HeaderMap,
+    HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -69,7 +69,12 @@ impl Front {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        ends: Ends,
+    ) -> Response<Body> {
+        hide_secrets(request.headers_mut());
         let is_api = is_api(request.uri().path());
         let wants_page = !is_api && wants_page(request.headers());
         let answer = match tokio::time::timeout(PATIENCE, self.route(request, ends)).await {
@@ -126,6 +131,15 @@ impl Front {
     }
 }
 
+/// Marks admin tokens, and the cookie of whoever is signed in, as sensitive: see
+/// [`mark_sensitive`].
+fn hide_secrets(headers: &mut HeaderMap) {
+    mark_sensitive(headers);
+    if let Entry::Occupied(mut cookies) = headers.entry(COOKIE) {
+        cookies.iter_mut().for_each(|line| line.set_sensitive(true));
+    }
+}
+
 /// Whether a path is the API's.
 fn is_api(path: &str) -> bool {
     path == "/v1" || path.starts_with("/v1/")
@@ -176,4 +190,28 @@ fn finished(mut answer: Response<Body>, is_api: bool, wants_page: bool) -> Respo
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_token_nor_a_cookie_is_shown() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer one"),
+            ("cookie", "tokenkit_admin=two"),
+            ("cookie", "tokenkit_admin=three"),
+            ("accept", "four"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        hide_secrets(&mut headers);
+        let shown = format!("{headers:?}");
+        for secret in ["one", "two", "three"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("four"), "{shown}");
+    }
 }

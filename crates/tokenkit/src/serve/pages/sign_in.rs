@@ -169,7 +169,8 @@ async fn sign_out(
 
 fn with_cookie(mut answer: Response, cookie: &str) -> Response {
     // It is made of letters, digits and our own signs.
-    if let Ok(value) = HeaderValue::from_str(cookie) {
+    if let Ok(mut value) = HeaderValue::from_str(cookie) {
+        value.set_sensitive(true);
         answer.headers_mut().insert(SET_COOKIE, value);
     }
     answer

@@ -12,7 +12,7 @@ use engine::{KeyId, ServerSecret, SessionToken, TokenDigest};
 use http::HeaderMap;
 use http::header::COOKIE as COOKIE_HEADER;
 
-use super::Admin;
+use super::{Admin, is_hidden};
 use crate::serve::control::problem::Problem;
 use crate::settings;
 
@@ -156,6 +156,7 @@ impl Visits {
     /// Where the entry of the cookie lies that a request carries; nowhere,
     /// where it carries several.
     fn place_of(&self, headers: &HeaderMap, secret: &ServerSecret) -> Option<[u8; 32]> {
+        debug_assert!(is_hidden(headers, &COOKIE_HEADER));
         let lines = headers.get_all(COOKIE_HEADER).iter();
         let pairs = lines.filter_map(|line| line.to_str().ok());
         let mut values = pairs
@@ -195,4 +196,26 @@ fn superfluous(entries: &HashMap<[u8; 32], Entry>, token: KeyId) -> Option<[u8; 
         None
     };
     found.map(|(at, _)| *at)
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Scope;
+
+    use super::*;
+
+    #[test]
+    fn no_panic_over_a_visit_shows_the_word_of_its_forms() {
+        let csrf = SessionToken::generate().unwrap();
+        let admin = Admin {
+            id: "aaaaaaaaaa".parse().unwrap(),
+            name: "a token".into(),
+            scope: Scope::Read,
+        };
+        let mut canaries = ::tests::canaries::Canaries::of_short_pieces();
+        canaries.add("the word", csrf.expose().as_bytes());
+        let said = ::tests::panics::over(&Visit::new(admin, csrf.expose().into()));
+        assert!(said.contains("a token"), "{said}");
+        assert_eq!(canaries.found_in_shown(&said), None, "{said}");
+    }
 }

@@ -7,20 +7,43 @@ use std::path::Path;
 use engine::ServerSecret;
 
 /// Bytes that are looked for: so many in a row of a secret, in any form, are
-/// too many. More than any of it that is public.
+/// too many.
 const PIECE: usize = 12;
+/// The same in texts of a few lines, where nothing comes out so by chance. In
+/// files of megabytes, as in [`PIECE`], it would.
+const SHORT_PIECE: usize = 8;
 /// The same of numbers in decimal, of which each byte takes up to five.
 const NUMBERS: usize = 40;
 
 /// Secrets, each in the forms in which it could come out.
-#[derive(Default)]
-pub(crate) struct Canaries {
+pub struct Canaries {
     pieces: HashMap<Vec<u8>, String>,
+    piece: usize,
+}
+
+impl Default for Canaries {
+    /// For whole files and logs.
+    fn default() -> Self {
+        Self::of_pieces(PIECE)
+    }
 }
 
 impl Canaries {
+    /// For short texts, such as one message, of which less is too much.
+    #[must_use]
+    pub fn of_short_pieces() -> Self {
+        Self::of_pieces(SHORT_PIECE)
+    }
+
+    fn of_pieces(piece: usize) -> Self {
+        Self {
+            pieces: HashMap::new(),
+            piece,
+        }
+    }
+
     /// Looks for the secret part of a key, and for the key's digest.
-    pub(crate) fn key(&mut self, name: &str, key: &str, secret: Option<&ServerSecret>) {
+    pub fn key(&mut self, name: &str, key: &str, secret: Option<&ServerSecret>) {
         let hidden = &key[key.len() - 38..];
         self.add(name, hidden.as_bytes());
         if let Some(secret) = secret {
@@ -31,7 +54,7 @@ impl Canaries {
 
     /// Looks for the secret part of a session token, and for its digest. The
     /// first ten characters are the session's id.
-    pub(crate) fn token(&mut self, name: &str, token: &str, secret: Option<&ServerSecret>) {
+    pub fn token(&mut self, name: &str, token: &str, secret: Option<&ServerSecret>) {
         self.add(name, &token.as_bytes()[10..]);
         if let Some(secret) = secret {
             let digest = secret.digest_token(token.as_bytes());
@@ -41,7 +64,7 @@ impl Canaries {
 
     /// Looks for bytes: as they are, in hexadecimal, in base64, as numbers, and
     /// backwards.
-    pub(crate) fn add(&mut self, name: &str, bytes: &[u8]) {
+    pub fn add(&mut self, name: &str, bytes: &[u8]) {
         let lower: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let numbers = format!("{bytes:?}");
         let backwards: Vec<u8> = bytes.iter().rev().copied().collect();
@@ -60,7 +83,11 @@ impl Canaries {
             forms.push(("base64", inner.into()));
         }
         for (form, text) in forms {
-            let len = if form == "numbers" { NUMBERS } else { PIECE };
+            let len = if form == "numbers" {
+                NUMBERS
+            } else {
+                self.piece
+            };
             for piece in text.windows(len) {
                 self.pieces.insert(piece.into(), format!("{name} ({form})"));
             }
@@ -68,16 +95,17 @@ impl Canaries {
     }
 
     /// What of them is in some bytes.
-    pub(crate) fn found_in(&self, bytes: &[u8]) -> Option<&str> {
-        [PIECE, NUMBERS]
-            .iter()
-            .flat_map(|len| bytes.windows(*len))
+    #[must_use]
+    pub fn found_in(&self, bytes: &[u8]) -> Option<&str> {
+        [self.piece, NUMBERS]
+            .into_iter()
+            .flat_map(|len| bytes.windows(len))
             .find_map(|piece| self.pieces.get(piece))
             .map(String::as_str)
     }
 
     /// Fails if any of them is in some bytes.
-    pub(crate) fn absent(&self, place: &str, bytes: &[u8]) {
+    pub fn absent(&self, place: &str, bytes: &[u8]) {
         if let Some(found) = self.found_in(bytes) {
             let shown = String::from_utf8_lossy(bytes);
             let line = shown
@@ -87,9 +115,18 @@ impl Canaries {
         }
     }
 
+    /// What of them is in a text of `Debug`, whose alternate form gives each
+    /// number a line.
+    #[must_use]
+    pub fn found_in_shown(&self, text: &str) -> Option<&str> {
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.found_in(text.as_bytes())
+            .or_else(|| self.found_in(flat.as_bytes()))
+    }
+
     /// Fails if any of them is in a file of a folder or those below. How many
     /// there are.
-    pub(crate) fn absent_below(&self, folder: &Path, but: &[&str]) -> usize {
+    pub fn absent_below(&self, folder: &Path, but: &[&str]) -> usize {
         let mut files = 0;
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
