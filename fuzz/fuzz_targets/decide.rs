@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tokenkit_fuzz::script::Script;
+use tokenkit_fuzz::small_pages;
 use tokenkit_fuzz::twins::Twins;
 
-fuzz_target!(|script: Script| script.run::<Twins>());
+fuzz_target!(init: small_pages(), |script: Script| script.run::<Twins>());

@@ -5,17 +5,22 @@
 #![no_main]
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
 use engine::{
-    Clock, Engine, FailureConfig, Hour, KeyId, KeyPolicy, KeyRecord, LedgerView, Limit, Prefix,
-    Reason, Request, SecretKey, ServerSecret,
+    Clock, Engine, FailureConfig, Hour, KeyId, KeyPolicy, KeyRecord, LedgerView, Limit, Reason,
+    Request, SecretKey, ServerSecret,
 };
 use libfuzzer_sys::fuzz_target;
+use rustix::fs::{MemfdFlags, memfd_create};
+use tests::keys::key;
+use tokenkit_fuzz::small_pages;
 
 const START: u64 = 1_790_000_000;
 const KEYS: u8 = 24;
@@ -60,21 +65,39 @@ enum Op {
     Look,
 }
 
-/// What lies before the damage: a file with a few keys and failures in it.
+/// What lies before the damage: a ledger with a few keys and failures in it,
+/// in a file that has a name in this process alone.
 struct Base {
+    file: File,
     path: PathBuf,
-    bytes: Vec<u8>,
-    len: u64,
-    /// Where the heads and the area begin.
-    parts: [usize; 2],
+    /// Its beginning as far as the heads go, and the beginning of its area; all
+    /// else is zeroes.
+    front: Vec<u8>,
+    area: Vec<u8>,
     keys: Vec<SecretKey>,
 }
+
+/// The layout, in bytes: a page, one set of 15 lines, the heads of 4 bytes each,
+/// and from a multiple of 64 KiB the area, in lines of 64 bytes.
+const HEADS_WORD: usize = 9;
+const CONTROL_AT: usize = 128;
+const FAILURES_AT: usize = 4096;
+const HEADS_AT: usize = FAILURES_AT + 15 * 64;
+const FRONT: usize = HEADS_AT + HEADS * 4;
+const AREA_AT: usize = 65_536;
+/// As many heads as the file says; the engine makes 65,536. So few that keys
+/// meet under one, and that a look at all of them is short.
+const HEADS: usize = 64;
+/// Lines of the area that may be damaged, and for how many there is room.
+const LINES: usize = 64;
+const ROOM: usize = 1024;
+const LEN: usize = AREA_AT + ROOM * 64;
 
 fn secret() -> ServerSecret {
     ServerSecret::from_bytes([9; 32])
 }
 
-fn engine(path: &PathBuf, clock: &Clock) -> Option<Engine> {
+fn engine(path: &Path, clock: &Clock) -> Option<Engine> {
     Engine::builder(secret())
         .clock(clock.clone())
         .failures(FailureConfig {
@@ -101,44 +124,44 @@ fn record(key: &SecretKey, limit: u8) -> KeyRecord {
 fn base() -> &'static Base {
     static BASE: OnceLock<Base> = OnceLock::new();
     BASE.get_or_init(|| {
-        let prefix: Prefix = "tk_live".parse().expect("a prefix");
-        let generate = |_| SecretKey::generate(&prefix).expect("random bytes");
-        let keys: Vec<_> = (0..KEYS).map(generate).collect();
-        let memory = PathBuf::from("/dev/shm");
-        let folder = if memory.is_dir() {
-            memory
-        } else {
-            std::env::temp_dir()
-        };
-        let path = folder.join(format!("tokenkit-fuzz-ledger-{}", std::process::id()));
-        let _ = fs::remove_file(&path);
         let clock = Clock::manual(START);
-        let engine = engine(&path, &clock).expect("a ledger");
-        for key in &keys[..8] {
+        let name = format!("tokenkit-fuzz-ledger-{}", std::process::id());
+        let made = std::env::temp_dir().join(name);
+        let _ = fs::remove_file(&made);
+        drop(engine(&made, &clock).expect("a ledger"));
+        let mut front = fs::read(&made).expect("the ledger");
+        fs::remove_file(&made).expect("a file");
+        front.truncate(FRONT);
+        // The seeds of its hashes, so that an input that fails does so again.
+        (3..7).for_each(|word| put(&mut front, word * 8, word as u64));
+        put(&mut front, HEADS_WORD * 8, HEADS as u64);
+        put(&mut front, CONTROL_AT, ROOM as u64);
+
+        let flags = MemfdFlags::CLOEXEC;
+        let file = File::from(memfd_create("ledger", flags).expect("a file in memory"));
+        let owners = fs::Permissions::from_mode(0o600);
+        file.set_permissions(owners).expect("its owner's alone");
+        let mut base = Base {
+            path: format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
+            file,
+            front,
+            area: vec![0; LINES * 64],
+            keys: (0..KEYS.into()).map(|n| key("tk_live", n)).collect(),
+        };
+        restore(&base, &[]);
+        let engine = engine(&base.path, &clock).expect("a ledger");
+        for key in &base.keys[..8] {
             engine.insert_keys(vec![record(key, 5)]).expect("a new key");
             ask(&engine, key);
         }
-        engine.remove_key(keys[7].id()).expect("a key");
+        engine.remove_key(base.keys[7].id()).expect("a key");
         guess(&engine, 1);
         drop(engine);
-        let mut bytes = fs::read(&path).expect("the ledger");
-        let len = bytes.len() as u64;
-        let used = bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |at| at + 1);
-        bytes.truncate(used);
-        // The layout: a page, one set of 15 lines, 65,536 heads of 4 bytes, then
-        // from a multiple of 64 KiB the area.
-        let heads = 4096 + 15 * 64;
-        let area = (heads + 65_536 * 4_usize).next_multiple_of(65_536);
-        Base {
-            path,
-            bytes,
-            len,
-            parts: [heads, area],
-            keys,
+        let parts = [(&mut base.front, 0), (&mut base.area, AREA_AT)];
+        for (part, at) in parts {
+            base.file.read_exact_at(part, at as u64).expect("a part");
         }
+        base
     })
 }
 
@@ -152,16 +175,20 @@ fn guess(engine: &Engine, ip: u8) {
     let _ = engine.decide(&request);
 }
 
+/// Writes a word.
+fn put(bytes: &mut [u8], at: usize, word: u64) {
+    bytes[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+}
+
 impl Damage {
-    fn apply(&self, base: &Base, bytes: &mut Vec<u8>) {
-        let [heads, area] = base.parts;
+    fn apply(&self, front: &mut [u8], area: &mut [u8]) {
         let at = usize::from(self.at);
-        let at = match self.part {
-            Part::Header => at % 10 * 8,
-            Part::Control => 128 + at % 4 * 8,
-            Part::Failures => 4096 + at % (15 * 8) * 8,
-            Part::Heads => heads + at % (65_536 / 2) * 8,
-            Part::Area => area + at % (64 * 8) * 8,
+        let (bytes, at) = match self.part {
+            Part::Header => (front, at % 10 * 8),
+            Part::Control => (front, CONTROL_AT + at % 4 * 8),
+            Part::Failures => (front, FAILURES_AT + at % (15 * 8) * 8),
+            Part::Heads => (front, HEADS_AT + at % (HEADS / 2) * 8),
+            Part::Area => (area, at % (LINES * 8) * 8),
         };
         let word = match self.word {
             Word::Any(word) => word,
@@ -171,33 +198,29 @@ impl Damage {
             Word::Ones => u64::MAX,
             Word::Zero => 0,
         };
-        if bytes.len() < at + 8 {
-            bytes.resize(at + 8, 0);
-        }
-        bytes[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+        put(bytes, at, word);
     }
 }
 
-/// The header's check made right again, so that damage to it goes further.
-fn recheck(bytes: &mut [u8]) {
-    let sum = crc32fast::hash(&bytes[..80]);
-    bytes[80..88].copy_from_slice(&u64::from(sum).to_ne_bytes());
-}
-
+/// Writes the file anew, damaged. The header's check is made right again, so
+/// that damage to it goes further.
 fn restore(base: &Base, damage: &[Damage]) {
-    let mut bytes = base.bytes.clone();
+    let (mut front, mut area) = (base.front.clone(), base.area.clone());
     for one in damage {
-        one.apply(base, &mut bytes);
+        one.apply(&mut front, &mut area);
     }
-    recheck(&mut bytes);
-    let _ = fs::remove_file(&base.path);
-    fs::write(&base.path, &bytes).expect("a file");
-    let file = fs::OpenOptions::new().write(true).open(&base.path);
-    file.and_then(|file| file.set_len(base.len))
-        .expect("a length");
+    let sum = crc32fast::hash(&front[..80]);
+    put(&mut front, 80, sum.into());
+    let file = &base.file;
+    // Cut to nothing first: what was written elsewhere is gone.
+    file.set_len(0)
+        .and_then(|()| file.write_all_at(&front, 0))
+        .and_then(|()| file.write_all_at(&area, AREA_AT as u64))
+        .and_then(|()| file.set_len(LEN as u64))
+        .expect("a file in memory");
 }
 
-fuzz_target!(|input: (Vec<Damage>, Vec<Op>)| {
+fuzz_target!(init: small_pages(), |input: (Vec<Damage>, Vec<Op>)| {
     let (damage, ops) = input;
     let base = base();
     restore(base, &damage);

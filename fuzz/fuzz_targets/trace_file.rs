@@ -4,6 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
+use tokenkit_fuzz::small_pages;
 use tokenkit_fuzz::twins::Twins;
 use trace::{Action, StepKind, Trace, replay};
 
@@ -30,7 +31,7 @@ fn within_bounds(trace: &Trace) -> bool {
         })
 }
 
-fuzz_target!(|bytes: &[u8]| -> Corpus {
+fuzz_target!(init: small_pages(), |bytes: &[u8]| -> Corpus {
     match Trace::parse(bytes) {
         Ok(mut trace) if trace.steps.len() <= MAX_STEPS && within_bounds(&trace) => {
             // Far more than so few steps name, and little to set up.

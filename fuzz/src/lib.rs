@@ -5,6 +5,20 @@
 pub mod script;
 pub mod twins;
 
+/// Has the system give this process small pages alone, for a target that sets up
+/// an engine for each input: an engine asks for huge ones, and to clear two MiB
+/// takes longer than most inputs do.
+pub fn small_pages() {
+    // A system that knows no other pages refuses.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+/// Whether bytes hold others. Not by comparing at each place, which the sanitizer
+/// and the fuzzer both look into.
+pub fn holds(bytes: &[u8], others: &[u8]) -> bool {
+    memchr::memmem::find(bytes, others).is_some()
+}
+
 /// Whether a text holds what could be a whole key, token or digest: as many
 /// letters and digits as the shortest of them in a row.
 pub fn shows_a_secret(text: &str) -> bool {

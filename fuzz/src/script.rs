@@ -2,11 +2,15 @@
 //! that what a script does meets what it did before.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use engine::{CidrList, KeyPolicy, KeyState, Limit, OriginList, SecretKey, SessionRecord};
+use engine::{
+    CidrList, FailureConfig, KeyPolicy, KeyState, Limit, OriginList, Prefixes, SecretKey,
+    SessionRecord,
+};
 use tests::ips::IPS;
-use trace::{Action, Applied, Ask, Change, Key, Session, Subject, Trace};
+use trace::{Action, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
 
 use crate::with_check;
 
@@ -109,6 +113,19 @@ impl Units {
     }
 }
 
+/// The set-up of every script, but for its numbers.
+static CONFIG: LazyLock<Config> = LazyLock::new(|| Config {
+    // These are taken unless others are named.
+    prefixes: Prefixes::default(),
+    origins: OriginList::parse(["https://console.example.com"]).expect("good origins"),
+    failures: FailureConfig {
+        exempt: CidrList::parse(["192.0.2.128/25"]).expect("a good block"),
+        // Far more than a script names, and little to set up for each.
+        max_addresses: 8192,
+        ..FailureConfig::default()
+    },
+});
+
 const START: u64 = 1_790_000_000;
 /// No clock of a script is before or after these, so that no sum overflows.
 const TIMES: std::ops::RangeInclusive<u64> = START / 2..=START * 2;
@@ -196,19 +213,12 @@ impl Move {
 impl Script {
     /// The set-up as a trace without steps.
     fn config(&self) -> Trace {
-        let text = format!(
-            r#"{{"trace": 1, "steps": [], "config": {{
-                "prefixes": ["tk_live", "tk_test"],
-                "origins": ["https://console.example.com"],
-                "failures": {{"threshold": {}, "window_s": {}, "block_s": {},
-                              "exempt": ["192.0.2.128/25"]}}}}}}"#,
-            1 + self.threshold % 5,
-            12 * (1 + u32::from(self.window % 30)),
-            1 + u32::from(self.block_s),
-        );
-        let mut trace = Trace::parse(text.as_bytes()).expect("a good trace");
-        // Far more than a script names, and little to set up for each.
-        trace.config.failures.max_addresses = 8192;
+        let mut trace = Trace::parse(br#"{"trace": 1, "steps": []}"#).expect("a good trace");
+        trace.config = CONFIG.clone();
+        let failures = &mut trace.config.failures;
+        failures.threshold = 1 + u32::from(self.threshold % 5);
+        failures.window_s = 12 * (1 + u32::from(self.window % 30));
+        failures.block_s = 1 + u32::from(self.block_s);
         trace
     }
 
