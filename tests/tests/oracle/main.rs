@@ -66,6 +66,9 @@ fn runner(seed: u64, config: ProptestConfig) -> TestRunner {
 #[test]
 fn the_engine_decides_as_its_twin() {
     let run_length = Run::from_env("TK_TEST_OPS", 1_000_000);
+    // An engine asks for huge pages: to clear them for each world would be a
+    // tenth of all. A system that has no others refuses, which is as well.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let progress = Mutex::new(Progress::new("operations", run_length));
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
