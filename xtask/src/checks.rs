@@ -53,7 +53,8 @@ pub(crate) fn trace(given: Vec<String>) -> Result<(), Failure> {
             .map(|file| from_here(file))
             .collect::<Result<Vec<_>, _>>()?
     };
-    let replay = Program::cargo("run --release --package tokenkit -- replay");
+    // The tests' profile: what is there already from the other tests.
+    let replay = Program::cargo("run --profile test --package tokenkit -- replay");
     let add = |replay: Program, file: PathBuf| replay.arg(file.to_string_lossy());
     traces.into_iter().fold(replay, add).run()
 }
