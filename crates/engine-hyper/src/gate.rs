@@ -20,7 +20,7 @@ use http::{Extensions, Method, Request, Response, StatusCode};
 
 use crate::answer_headers::{Alike, Constants, Writer};
 use crate::client_addr::TrustedProxies;
-use crate::request_headers::{KEY, PROJECT, Sent, USER, mark_sensitive, remove_forged};
+use crate::request_headers::{API_KEY, KEY, PROJECT, Sent, USER, mark_sensitive, remove_forged};
 use crate::routes::RoutePolicy;
 
 /// Decides about HTTP requests and renders the answers. Made by
@@ -222,6 +222,11 @@ impl Gate {
     /// be forwarded.
     pub fn cleanse(&self, headers: &mut HeaderMap) {
         remove_forged(headers, self.forward_key);
+        if let Some(key) = self.forward_key.then(|| headers.get_mut(API_KEY)).flatten() {
+            // Whoever goes without `check` may not have marked it: no `Debug` is
+            // to show it, nor HTTP/2 to put it into a table.
+            key.set_sensitive(true);
+        }
     }
 
     /// Sets the identity headers of an admitted request: the key's id, its
