@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::shell::{Failure, Program, files, root};
+use crate::shell::{Failure, Program, files, processors, root};
 
 /// When a target has run enough.
 #[derive(Clone, Copy)]
@@ -30,10 +30,9 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Resu
             .unwrap_or_else(PoisonError::into_inner)
             .next()
     };
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let works = || std::iter::from_fn(next).try_for_each(show);
-        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(works)).collect();
+        let threads: Vec<_> = (0..processors()).map(|_| scope.spawn(works)).collect();
         threads.into_iter().try_for_each(|thread| {
             let ended = thread.join();
             ended.unwrap_or_else(|_| Err(Failure::found("who fuzzes panicked")))

@@ -1,7 +1,7 @@
 //! What numbers hold for: machine, compiler, commit and command.
 
 use crate::figures::Figures;
-use crate::shell::{Failure, Program};
+use crate::shell::{Failure, Program, processors};
 
 /// The part that holds it.
 pub(crate) const PART: &str = "origin";
@@ -55,8 +55,7 @@ pub(crate) fn machine() -> String {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let cpu = field(&cpu, "model name").unwrap_or(std::env::consts::ARCH);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut text = format!("{cpu}, {cores} processors");
+    let mut text = format!("{cpu}, {} processors", processors());
     let siblings = read("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list");
     if siblings.trim().contains([',', '-']) {
         text += ", two and two sharing a core";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::shell::{Failure, Program, target};
+use crate::shell::{Failure, Program, processors, target};
 
 /// Where distributions put the modules of nginx.
 const MODULES: [&str; 3] = [
@@ -29,7 +29,7 @@ pub(super) struct Tools {
 impl Tools {
     /// Finds what has to be installed, then builds what is ours.
     pub(super) fn find(folder: &Path) -> Result<Self, Failure> {
-        if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        if processors() < 2 {
             return Err(Failure::found(
                 "two processors are wanted: one for the subject, one for the load",
             ));

@@ -14,10 +14,9 @@ mod names;
 mod page;
 
 use std::path::Path;
-use std::thread;
 
 use crate::disk;
-use crate::shell::{Failure, Program, root};
+use crate::shell::{Failure, Program, processors, root};
 use names::Names;
 use page::Reasons;
 
@@ -182,12 +181,11 @@ fn unchanged(round: &Round) -> Program {
 /// What runs a round. A mutant is one crate to build and a few tests, which
 /// keeps one processor busy: so there are as many at once as processors.
 fn mutated(round: &Round, filter: Option<&str>) -> Program {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let mutants = Program::cargo("mutants --package engine --iterate --colors never")
         .words("--baseline skip --output")
         .arg(format!("{FOLDER}/{}", round.folder))
         .arg(format!("--timeout={}", round.timeout_s))
-        .arg(format!("--jobs={processors}"))
+        .arg(format!("--jobs={}", processors()))
         .arg(format!("--test-package={}", round.packages.join(",")));
     let mutants = match filter {
         Some(filter) => mutants.arg("--re").arg(filter),
