@@ -156,10 +156,7 @@ impl Door {
         log: &mut Option<Entry>,
     ) -> Verdict {
         debug_assert!(
-            [API_KEY_HEADER, AUTHORIZATION.as_str()]
-                .iter()
-                .flat_map(|name| headers.get_all(*name))
-                .all(HeaderValue::is_sensitive),
+            is_hidden(headers, API_KEY_HEADER) && is_hidden(headers, AUTHORIZATION.as_str()),
             "what is secret was marked so at first"
         );
         let client = live.gate.client(peer.ip(), headers);
@@ -223,6 +220,13 @@ pub(super) fn misdirected<B>(request: &Request<B>) -> Option<Problem> {
     } else {
         None
     }
+}
+
+/// Whether the values of a header were marked as sensitive, as those that a
+/// secret stands in are before a door is asked.
+pub(super) fn is_hidden(headers: &HeaderMap, name: &str) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values.all(HeaderValue::is_sensitive)
 }
 
 /// Whether a target has user information, which RFC 9110, section 4.2.4, would

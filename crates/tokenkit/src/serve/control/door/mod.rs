@@ -19,7 +19,7 @@ use engine::{
     Prefixes, Reason, Request, ServerSecret,
 };
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::AUTHORIZATION;
 use store::{Actor, Scope, Store, StoredToken};
 
 pub(crate) use self::sign_in::Visit;
@@ -27,6 +27,7 @@ use self::sign_in::Visits;
 use super::problem::Problem;
 use crate::admin_token;
 use crate::error::OperatorError;
+use crate::serve::door::is_hidden;
 use crate::settings::Settings;
 
 /// Tokens that the door knows at a time, revoked and expired ones included.
@@ -158,7 +159,7 @@ impl Door {
     ///
     /// 401 without a good token, 429 for an address that has guessed too often.
     pub(crate) fn admit(&self, client: ClientAddr, headers: &HeaderMap) -> Result<Admin, Problem> {
-        debug_assert!(is_hidden(headers, &AUTHORIZATION));
+        debug_assert!(is_hidden(headers, AUTHORIZATION.as_str()));
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let shown = match (values.next(), values.next()) {
             (None, _) => Credential::Absent,
@@ -241,13 +242,6 @@ impl Door {
     fn now(&self) -> u64 {
         self.engine.clock().now()
     }
-}
-
-/// Whether the values of a header were marked as sensitive, as those that a
-/// secret stands in are before the door is asked.
-fn is_hidden(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let mut values = headers.get_all(name).iter();
-    values.all(HeaderValue::is_sensitive)
 }
 
 /// What stands behind `Bearer`; another scheme shows no token.

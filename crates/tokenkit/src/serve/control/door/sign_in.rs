@@ -12,8 +12,9 @@ use engine::{KeyId, ServerSecret, SessionToken, TokenDigest};
 use http::HeaderMap;
 use http::header::COOKIE as COOKIE_HEADER;
 
-use super::{Admin, is_hidden};
+use super::Admin;
 use crate::serve::control::problem::Problem;
+use crate::serve::door::is_hidden;
 use crate::settings;
 
 /// The cookie's name. Where only TLS carries it, its name says so, which binds
@@ -156,7 +157,7 @@ impl Visits {
     /// Where the entry of the cookie lies that a request carries; nowhere,
     /// where it carries several.
     fn place_of(&self, headers: &HeaderMap, secret: &ServerSecret) -> Option<[u8; 32]> {
-        debug_assert!(is_hidden(headers, &COOKIE_HEADER));
+        debug_assert!(is_hidden(headers, COOKIE_HEADER.as_str()));
         let lines = headers.get_all(COOKIE_HEADER).iter();
         let pairs = lines.filter_map(|line| line.to_str().ok());
         let mut values = pairs
