@@ -20,7 +20,7 @@ use shadows::Shadows;
 use engine::{FailureConfig, KeyId, KeyPolicy, KeyState, Reason, SecretKey, ShadowScope};
 use trace::{Answer, Applied, Ask, Change, Config, Key, Session, Subject, Trace};
 
-use crate::oracle_forms::{Unit, in_blocks, in_origins, key_id, unit};
+use crate::oracle_forms::{Unit, has_form, in_blocks, in_origins, unit};
 
 /// A plain model of the contract.
 pub struct Oracle {
@@ -29,14 +29,14 @@ pub struct Oracle {
     origins: Vec<String>,
     exempt: Vec<String>,
     failures: FailureConfig,
-    /// By the id; the whole key is compared in the clear.
-    keys: HashMap<String, KnownKey>,
+    /// By the id. What a request shows is compared with each, in the clear.
+    keys: HashMap<KeyId, KnownKey>,
     /// By the whole token.
     sessions: HashMap<String, KnownSession>,
     /// By the unit in which addresses are counted.
     addresses: HashMap<Unit, Address>,
     /// What removed keys had used, by the id.
-    rests: HashMap<String, Rest>,
+    rests: HashMap<KeyId, Rest>,
     /// What is in shadow, and for whom.
     shadow: Vec<(ShadowScope, Reason)>,
     /// What the last request let through was not refused for.
@@ -55,8 +55,11 @@ pub struct KnownKey {
     expires_at: Option<u64>,
     state: KeyState,
     /// By slot: the hour that it holds, and the units used in it.
-    hours: HashMap<u64, (u64, u64)>,
+    hours: Hours,
 }
+
+/// Eight slots: hour `h` is in slot `h % 8`.
+type Hours = [(u64, u64); 8];
 
 struct KnownSession {
     project: String,
@@ -122,12 +125,13 @@ impl Oracle {
             };
         }
         // 3 and 4
-        let found = header.map(|header| match key_id(header, &self.prefixes) {
-            None => Err(Reason::MalformedKey),
-            Some(id) => match self.keys.get_mut(id) {
-                Some(key) if key.whole == header => Ok(key),
-                _ => Err(Reason::UnknownKey),
-            },
+        let found = header.map(|header| {
+            if !has_form(header, &self.prefixes) {
+                return Err(Reason::MalformedKey);
+            }
+            let mut keys = self.keys.values_mut();
+            keys.find(|key| key.whole == header)
+                .ok_or(Reason::UnknownKey)
         });
         // A reading: attempts during a block do not count, be the block enforced
         // or not.
@@ -251,7 +255,7 @@ impl KnownKey {
             ips: policy.ips.iter().map(ToString::to_string).collect(),
             expires_at: policy.expires_at,
             state: policy.state,
-            hours: HashMap::new(),
+            hours: Hours::default(),
         }
     }
 
@@ -260,7 +264,7 @@ impl KnownKey {
     /// A reading: what is admitted takes the slot for its hour, be its cost 0;
     /// what is refused does not.
     fn charge(&mut self, hour: u64, cost: u64) -> (bool, u64) {
-        let slot = self.hours.entry(hour % 8).or_default();
+        let slot = self.hours[hour as usize % 8];
         let later = slot.0 > hour;
         let used = if slot.0 < hour { 0 } else { slot.1 };
         if let Some(limit) = self.limit {
@@ -278,7 +282,7 @@ impl KnownKey {
 
     /// Counts a cost without regard to the limit; a late one in the later hour.
     fn count(&mut self, hour: u64, cost: u64) {
-        let slot = self.hours.entry(hour % 8).or_default();
+        let slot = &mut self.hours[hour as usize % 8];
         let used = if slot.0 < hour { 0 } else { slot.1 };
         *slot = (slot.0.max(hour), used.saturating_add(cost));
     }
@@ -331,7 +335,7 @@ impl Subject for Oracle {
 
     fn add_key(&mut self, key: &Key) -> Result<Applied, Infallible> {
         let known = KnownKey::new(&key.secret, &key.policy);
-        self.keys.insert(known.id.to_string(), known);
+        self.keys.insert(known.id, known);
         Ok(Applied::Yes)
     }
 
@@ -348,14 +352,14 @@ impl Subject for Oracle {
     fn change(&mut self, at: u64, change: &Change) -> Result<Applied, Infallible> {
         match change {
             Change::SetState(id, state) => {
-                if let Some(key) = self.keys.get_mut(&id.to_string())
+                if let Some(key) = self.keys.get_mut(id)
                     && key.state != KeyState::Revoked
                 {
                     key.state = *state;
                 }
             }
             Change::SetLimit(id, limit) => {
-                if let Some(key) = self.keys.get_mut(&id.to_string()) {
+                if let Some(key) = self.keys.get_mut(id) {
                     key.limit = limit.map(engine::Limit::units);
                 }
             }

@@ -3,18 +3,19 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The id of a key of the right form under one of the prefixes.
-pub(crate) fn key_id<'k>(header: &'k str, prefixes: &[String]) -> Option<&'k str> {
+/// Whether a key has the right form, under one of the prefixes.
+pub(crate) fn has_form(header: &str, prefixes: &[String]) -> bool {
     if header.len() > 64 || !header.is_ascii() {
-        return None;
+        return false;
     }
-    let (prefix, tail) = header.rsplit_once('_')?;
-    let (covered, check) = header.split_at_checked(header.len().checked_sub(6)?)?;
-    let right = tail.len() == 10 + 32 + 6
-        && tail.bytes().all(|b| b.is_ascii_alphanumeric())
-        && prefixes.iter().any(|taken| taken == prefix)
-        && check == base62(crc32(covered.as_bytes()));
-    right.then(|| &tail[..10])
+    let Some((prefix, tail)) = header.rsplit_once('_') else {
+        return false;
+    };
+    if tail.len() != 10 + 32 + 6 || !tail.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let (covered, check) = header.split_at(header.len() - 6);
+    prefixes.iter().any(|taken| taken == prefix) && check == base62(crc32(covered.as_bytes()))
 }
 
 /// CRC-32 (IEEE), bit by bit.
@@ -63,18 +64,20 @@ pub(crate) fn unit(ip: IpAddr) -> Unit {
 
 /// Whether one of the blocks, `address/length`, holds an address.
 pub(crate) fn in_blocks(blocks: &[String], ip: IpAddr) -> bool {
+    // How many bits, and them.
     let bits = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => format!("{:032b}", ip.to_bits()),
-        IpAddr::V6(ip) => format!("{:0128b}", ip.to_bits()),
+        IpAddr::V4(ip) => (32, u128::from(ip.to_bits())),
+        IpAddr::V6(ip) => (128, ip.to_bits()),
     };
-    let ip = bits(ip.to_canonical());
+    let (all, ip) = bits(ip.to_canonical());
     blocks.iter().any(|block| {
         let (base, length) = block.split_once('/').unwrap_or((block, "128"));
-        let (Ok(base), Ok(length)) = (base.parse::<IpAddr>(), length.parse::<usize>()) else {
+        let (Ok(base), Ok(length)) = (base.parse::<IpAddr>(), length.parse::<u32>()) else {
             return false;
         };
-        let base = bits(base);
-        base.len() == ip.len() && base.chars().take(length).eq(ip.chars().take(length))
+        let (of, base) = bits(base);
+        let bit = |of: u128, number: u32| of >> (all - 1 - number) & 1;
+        of == all && (0..length.min(all)).all(|number| bit(base, number) == bit(ip, number))
     })
 }
 
@@ -161,9 +164,9 @@ mod tests {
     fn the_forms_are_read_as_the_contract_shows_them() {
         let prefixes = ["tk_live".into()];
         let key = "tk_live_Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
-        assert_eq!(key_id(key, &prefixes), Some("Gu8zTEly6P"));
-        assert_eq!(key_id(key, &["tk".into()]), None);
-        assert_eq!(key_id(&key.replace("Gu", "Gv"), &prefixes), None);
+        assert!(has_form(key, &prefixes));
+        assert!(!has_form(key, &["tk".into()]));
+        assert!(!has_form(&key.replace("Gu", "Gv"), &prefixes));
         // The check value of CRC-32 in every catalogue of such codes.
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(base62(61), "00000z");

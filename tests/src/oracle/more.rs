@@ -1,15 +1,13 @@
 //! What an engine can do and a trace cannot say.
 
-use std::collections::HashMap;
-
 use engine::{KeyId, KeyPolicy, KeyState, SecretKey};
 
-use super::{KnownKey, Oracle, over};
+use super::{Hours, KnownKey, Oracle, over};
 use crate::oracle_forms::in_origins;
 
 /// What a removed key had used.
 pub(super) struct Rest {
-    hours: HashMap<u64, (u64, u64)>,
+    hours: Hours,
     /// The hour since which it rests.
     since: u64,
     /// Whether it has rested so long that another key may have its counters.
@@ -33,34 +31,34 @@ impl Oracle {
     /// Puts in a key at a time, or another policy for one that is there, which
     /// keeps its counts.
     pub fn put(&mut self, at: u64, secret: &SecretKey, policy: &KeyPolicy) -> Found {
-        let name = secret.id().to_string();
+        let id = secret.id();
         let mut known = KnownKey::new(secret, policy);
-        if let Some(before) = self.keys.remove(&name) {
+        if let Some(before) = self.keys.remove(&id) {
             // It needs no other's counters, but the time is read.
             self.let_rest(at, false);
             known.hours = before.hours;
             if before.state == KeyState::Revoked {
                 known.state = KeyState::Revoked;
             }
-            self.keys.insert(name, known);
+            self.keys.insert(id, known);
             return Found::Certain;
         }
         self.let_rest(at, true);
         let mut found = Found::Certain;
-        if let Some(rest) = self.rests.remove(&name) {
+        if let Some(rest) = self.rests.remove(&id) {
             known.hours = rest.hours;
             if rest.free {
                 found = Found::Either;
             }
         }
-        self.keys.insert(name, known);
+        self.keys.insert(id, known);
         found
     }
 
     /// Removes a key at a time; whether it was there.
     pub fn remove(&mut self, at: u64, id: KeyId) -> bool {
         self.let_rest(at, false);
-        let Some(known) = self.keys.remove(&id.to_string()) else {
+        let Some(known) = self.keys.remove(&id) else {
             return false;
         };
         let rest = Rest {
@@ -68,7 +66,7 @@ impl Oracle {
             since: at / 3600,
             free: false,
         };
-        self.rests.insert(id.to_string(), rest);
+        self.rests.insert(id, rest);
         true
     }
 
@@ -84,8 +82,8 @@ impl Oracle {
 
     /// Forgets what a key has used.
     pub fn forget(&mut self, id: KeyId) {
-        if let Some(known) = self.keys.get_mut(&id.to_string()) {
-            known.hours.clear();
+        if let Some(known) = self.keys.get_mut(&id) {
+            known.hours = Hours::default();
         }
     }
 
@@ -98,17 +96,14 @@ impl Oracle {
     /// What is known of a key.
     #[must_use]
     pub fn known(&self, id: KeyId) -> Option<&KnownKey> {
-        self.keys.get(&id.to_string())
+        self.keys.get(&id)
     }
 
     /// The hours that a key's ring holds, by their numbers.
     #[must_use]
     pub fn hours(&self, id: KeyId) -> Vec<u64> {
-        let hours = self
-            .known(id)
-            .into_iter()
-            .flat_map(|known| known.hours.values());
-        hours.map(|(hour, _)| *hour).collect()
+        let hours = self.known(id).into_iter().flat_map(|known| known.hours);
+        hours.map(|(hour, _)| hour).collect()
     }
 
     /// How many addresses are blocked at a time.
@@ -135,7 +130,7 @@ impl KnownKey {
     /// a later hour in its place.
     #[must_use]
     pub fn used(&self, hour: u64) -> Option<u64> {
-        let (held, used) = self.hours.get(&(hour % 8)).copied().unwrap_or_default();
+        let (held, used) = self.hours[hour as usize % 8];
         match held.cmp(&hour) {
             std::cmp::Ordering::Less => Some(0),
             std::cmp::Ordering::Equal => Some(used),

@@ -1,7 +1,11 @@
 //! What may happen in the world, and how often.
+//!
+//! Each operation comes of a number ([`Op::from_seed`]). proptest draws the
+//! numbers, and leaves those out without which a case fails too; a tree of its
+//! own for every part of an operation takes as long as all that is compared.
 
 use engine::{KeyState, Limit, Reason};
-use proptest::prelude::*;
+use fastrand::Rng;
 use tests::ips::IPS;
 
 use crate::world::{FIRST_KEYS, From, KEYS, MINTED, NETS, ORIGINS, TOKENS};
@@ -97,109 +101,199 @@ impl Move {
     }
 }
 
-fn header() -> impl Strategy<Value = Header> {
-    let key = || 0..KEYS + MINTED;
-    prop_oneof![
-        20 => key().prop_map(Header::Key),
-        2 => (KEYS + MINTED..KEYS + MINTED + 2).prop_map(Header::Key),
-        1 => Just(Header::Absent),
-        1 => Just(Header::Blank),
-        1 => (key(), 0_usize..56, b' '..=b'~').prop_map(|(key, at, byte)| Header::Mutated(key, at, byte)),
-        1 => (key(), 0_usize..56).prop_map(|(key, len)| Header::Cut(key, len)),
-        1 => key().prop_map(Header::Lengthened),
-    ]
+type Draw<T> = fn(&mut Rng) -> T;
+
+/// One of some choices, each as often as the number beside it says.
+fn one_of<T>(rng: &mut Rng, choices: &[(u32, Draw<T>)]) -> T {
+    let mut left = rng.u32(0..choices.iter().map(|(weight, _)| weight).sum());
+    for (weight, draw) in choices {
+        match left.checked_sub(*weight) {
+            None => return draw(rng),
+            Some(rest) => left = rest,
+        }
+    }
+    unreachable!("less than all weights together")
 }
 
-fn from() -> impl Strategy<Value = From> {
-    prop_oneof![
-        4 => (0..IPS.len()).prop_map(From::Listed),
-        1 => (0..NETS.len(), any::<u64>()).prop_map(|(net, low)| From::Within(net, low)),
-    ]
+/// One below an end, so often out of a hundred.
+fn sometimes(rng: &mut Rng, percent: u32, end: usize) -> Option<usize> {
+    (rng.u32(0..100) < percent).then(|| rng.usize(0..end))
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
-    let cost = prop_oneof![
-        6 => Just(1),
-        2 => Just(0),
-        2 => 2_u32..6,
-        1 => Just(u32::MAX),
-        1 => any::<u32>(),
-    ];
-    (
-        header(),
-        from(),
-        prop::option::weighted(0.4, 0..ORIGINS.len()),
-        prop::option::weighted(0.4, 0..TOKENS.len()),
-        prop::bool::weighted(0.25),
-        cost,
+fn key(rng: &mut Rng) -> usize {
+    rng.usize(0..KEYS + MINTED)
+}
+
+impl Header {
+    fn draw(rng: &mut Rng) -> Self {
+        one_of(
+            rng,
+            &[
+                (20, |rng| Self::Key(key(rng))),
+                (2, |rng| Self::Key(KEYS + MINTED + rng.usize(0..2))),
+                (1, |_| Self::Absent),
+                (1, |_| Self::Blank),
+                (1, |rng| {
+                    Self::Mutated(key(rng), rng.usize(0..56), rng.u8(b' '..=b'~'))
+                }),
+                (1, |rng| Self::Cut(key(rng), rng.usize(0..56))),
+                (1, |rng| Self::Lengthened(key(rng))),
+            ],
+        )
+    }
+}
+
+impl From {
+    fn draw(rng: &mut Rng) -> Self {
+        one_of(
+            rng,
+            &[
+                (4, |rng| Self::Listed(rng.usize(0..IPS.len()))),
+                (1, |rng| Self::Within(rng.usize(0..NETS.len()), rng.u64(..))),
+            ],
+        )
+    }
+}
+
+impl Asked {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            header: Header::draw(rng),
+            from: From::draw(rng),
+            origin: sometimes(rng, 40, ORIGINS.len()),
+            bearer: sometimes(rng, 40, TOKENS.len()),
+            needs_user: rng.u32(0..4) == 0,
+            cost: one_of(
+                rng,
+                &[
+                    (6, |_| 1),
+                    (2, |_| 0),
+                    (2, |rng| rng.u32(2..6)),
+                    (1, |_| u32::MAX),
+                    (1, |rng| rng.u32(..)),
+                ],
+            ),
+        }
+    }
+}
+
+impl Whom {
+    fn draw(rng: &mut Rng) -> Self {
+        match rng.u32(0..3) {
+            0 => Self::All,
+            1 => Self::Project(rng.usize(0..2)),
+            _ => Self::Key(key(rng)),
+        }
+    }
+}
+
+impl Move {
+    fn draw(rng: &mut Rng) -> Self {
+        one_of(
+            rng,
+            &[
+                (8, |rng| Self::By(rng.i64(0..60))),
+                (2, |rng| Self::By(rng.i64(-60..0))),
+                (3, |rng| Self::Edge(3600, rng.i64(-1..=1))),
+                (4, |rng| {
+                    Self::Edge([1, 25, 300][rng.usize(0..3)], rng.i64(-1..=1))
+                }),
+                (2, |rng| Self::Hours(rng.i64(-9..=10))),
+                (1, |rng| Self::By(rng.i64(-400..400))),
+            ],
+        )
+    }
+}
+
+fn state(rng: &mut Rng) -> KeyState {
+    one_of(
+        rng,
+        &[
+            (8, |_| KeyState::Active),
+            (4, |_| KeyState::Disabled),
+            (1, |_| KeyState::Revoked),
+        ],
     )
-        .prop_map(|(header, from, origin, bearer, needs_user, cost)| Asked {
-            header,
-            from,
-            origin,
-            bearer,
-            needs_user,
-            cost,
-        })
 }
 
-fn whom() -> impl Strategy<Value = Whom> {
-    prop_oneof![
-        1 => Just(Whom::All),
-        1 => (0_usize..2).prop_map(Whom::Project),
-        1 => (0..KEYS + MINTED).prop_map(Whom::Key),
-    ]
+fn units(rng: &mut Rng) -> Option<u64> {
+    one_of(
+        rng,
+        &[
+            (4, |rng| Some(rng.u64(0..12))),
+            (1, |_| None),
+            (1, |_| Some(u64::from(u32::MAX))),
+            (1, |_| Some(Limit::MAX.units())),
+        ],
+    )
 }
 
-fn moved() -> impl Strategy<Value = Move> {
-    prop_oneof![
-        8 => (0_i64..60).prop_map(Move::By),
-        2 => (-60_i64..0).prop_map(Move::By),
-        3 => (-1_i64..=1).prop_map(|beside| Move::Edge(3600, beside)),
-        4 => (prop_oneof![Just(1_u64), Just(25), Just(300)], -1_i64..=1)
-            .prop_map(|(span, beside)| Move::Edge(span, beside)),
-        2 => (-9_i64..=10).prop_map(Move::Hours),
-        1 => (-400_i64..400).prop_map(Move::By),
-    ]
+/// Seconds until a session ends, if it does.
+fn lives_s(rng: &mut Rng) -> Option<u64> {
+    one_of(
+        rng,
+        &[
+            (3, |_| None),
+            (1, |_| Some(0)),
+            (1, |rng| Some(rng.u64(1..100))),
+            (1, |_| Some(3600)),
+        ],
+    )
 }
 
-/// Anything that may happen.
-pub(crate) fn op() -> impl Strategy<Value = Op> {
-    let state = prop_oneof![
-        8 => Just(KeyState::Active),
-        4 => Just(KeyState::Disabled),
-        1 => Just(KeyState::Revoked),
-    ];
-    let units = prop_oneof![
-        4 => (0_u64..12).prop_map(Some),
-        1 => Just(None),
-        1 => Just(Some(u64::from(u32::MAX))),
-        1 => Just(Some(Limit::MAX.units())),
-    ];
-    let lives_s = prop::option::of(prop_oneof![Just(0_u64), 1_u64..100, Just(3600)]);
-    let key = || 0..KEYS + MINTED;
-    prop_oneof![
-        60 => asked().prop_map(Op::Ask),
-        2 => prop::collection::vec(asked(), 1..40).prop_map(Op::Batch),
-        6 => (from(), 1_u8..5).prop_map(|(from, times)| Op::Guess { from, times }),
-        1 => (0..ORIGINS.len()).prop_map(Op::Preflight),
-        1 => (0..KEYS).prop_map(Op::Mint),
-        2 => (FIRST_KEYS..KEYS, 0..KEYS).prop_map(|(key, policy)| Op::Put(key, policy)),
-        1 => (0..KEYS, 0..KEYS).prop_map(|(key, policy)| Op::Put(key, policy)),
-        1 => (key(), 0..KEYS).prop_map(|(key, policy)| Op::Set(key, policy)),
-        4 => (key(), state).prop_map(|(key, state)| Op::SetState(key, state)),
-        5 => (key(), units).prop_map(|(key, units)| Op::SetLimit(key, units)),
-        1 => key().prop_map(Op::Remove),
-        4 => (0_usize..4, 0_usize..2, 0_usize..3, lives_s).prop_map(|(token, project, user, lives_s)| {
-            Op::AddSession { token, project, user, lives_s }
-        }),
-        2 => (0..TOKENS.len()).prop_map(Op::EndSession),
-        1 => Just(Op::Purge),
-        2 => from().prop_map(Op::Unblock),
-        16 => moved().prop_map(Op::Clock),
-        1 => (0_usize..2).prop_map(Op::Reopen),
-        1 => Just(Op::ReopenAll),
-        1 => Just(Op::Reclaim),
-        2 => prop::collection::vec((whom(), 0..Reason::ALL.len()), 0..12).prop_map(Op::Shadow),
-    ]
+impl Op {
+    /// How many requests it is, or changes.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::Batch(asked) => asked.len() as u64,
+            Self::Guess { times, .. } => u64::from(*times),
+            _ => 1,
+        }
+    }
+
+    /// Anything that may happen: of one number always the same.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        one_of(
+            &mut Rng::with_seed(seed),
+            &[
+                (60, |rng| Self::Ask(Asked::draw(rng))),
+                (2, |rng| {
+                    let times = rng.usize(1..40);
+                    Self::Batch((0..times).map(|_| Asked::draw(rng)).collect())
+                }),
+                (6, |rng| Self::Guess {
+                    from: From::draw(rng),
+                    times: rng.u8(1..5),
+                }),
+                (1, |rng| Self::Preflight(rng.usize(0..ORIGINS.len()))),
+                (1, |rng| Self::Mint(rng.usize(0..KEYS))),
+                (2, |rng| {
+                    Self::Put(rng.usize(FIRST_KEYS..KEYS), rng.usize(0..KEYS))
+                }),
+                (1, |rng| Self::Put(rng.usize(0..KEYS), rng.usize(0..KEYS))),
+                (1, |rng| Self::Set(key(rng), rng.usize(0..KEYS))),
+                (4, |rng| Self::SetState(key(rng), state(rng))),
+                (5, |rng| Self::SetLimit(key(rng), units(rng))),
+                (1, |rng| Self::Remove(key(rng))),
+                (4, |rng| Self::AddSession {
+                    token: rng.usize(0..4),
+                    project: rng.usize(0..2),
+                    user: rng.usize(0..3),
+                    lives_s: lives_s(rng),
+                }),
+                (2, |rng| Self::EndSession(rng.usize(0..TOKENS.len()))),
+                (1, |_| Self::Purge),
+                (2, |rng| Self::Unblock(From::draw(rng))),
+                (16, |rng| Self::Clock(Move::draw(rng))),
+                (1, |rng| Self::Reopen(rng.usize(0..2))),
+                (1, |_| Self::ReopenAll),
+                (1, |_| Self::Reclaim),
+                (2, |rng| {
+                    let rules = rng.usize(0..12);
+                    let rule = |rng: &mut Rng| (Whom::draw(rng), rng.usize(0..Reason::ALL.len()));
+                    Self::Shadow((0..rules).map(|_| rule(rng)).collect())
+                }),
+            ],
+        )
+    }
 }
