@@ -30,12 +30,14 @@ pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
 pub(crate) use turns::in_turns;
 
-/// A model in which a thread is pre-empted so often at most; otherwise as long
-/// as it has to be.
+/// A model in which threads are pre-empted so often at most, or as often as
+/// `TK_TEST_PREEMPTIONS` says if that is more.
 #[cfg(all(test, loom))]
 pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    let asked = std::env::var("TK_TEST_PREEMPTIONS").ok();
+    let asked = asked.map(|text| text.parse().expect("TK_TEST_PREEMPTIONS is a number"));
+    builder.preemption_bound = asked.max(Some(preemptions));
     builder.max_branches = 10_000;
     builder
 }

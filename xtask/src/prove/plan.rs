@@ -175,7 +175,14 @@ pub(crate) const CHECKS: [Check; 17] = [
         invariants: "1, 3, 4, 5",
         what: "loom runs the interleavings of the engine's small models, and finds the fault of each \
                broken twin.",
-        programs: |_, _| Ok(vec![concurrency::models()]),
+        programs: |size, _| {
+            let models = concurrency::models();
+            Ok(vec![match size {
+                Size::Minutes(_) => models,
+                // Hours, where a thread of the failures' table makes room.
+                Size::Full => models.env("TK_TEST_PREEMPTIONS", "3"),
+            }])
+        },
         again_percent: None,
     },
     Check {

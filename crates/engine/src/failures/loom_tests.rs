@@ -1,4 +1,5 @@
-//! Models of the table under two threads: a set has two ways here.
+//! Models of the table under two threads: a set has two ways here, and a window
+//! three buckets.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,6 +11,7 @@ use crate::sync::{AtomicU64, Ordering, bounded, in_turns};
 
 const SEEDS: Seeds = Seeds([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
 const NOW: u64 = 1_790_000_000;
+const IN_NEXT_BUCKET: u64 = NOW + 300 / window::BUCKETS;
 
 fn addr(ip: u32) -> ClientAddr {
     IpAddr::V4(Ipv4Addr::from(ip)).into()
@@ -45,9 +47,15 @@ fn blocked(table: &[Line], ip: u32) -> bool {
     place(table, ip).look().blocked_until(NOW).is_some()
 }
 
-/// Two pre-emptions find every known fault of this table.
-fn model(test: impl Fn() + Sync + Send + 'static) {
-    in_turns(|| bounded(2).check(test));
+/// Two pre-emptions find every known fault of this table; three take minutes
+/// where a thread makes room.
+fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
+    in_turns(|| bounded(preemptions).check(test));
+}
+
+/// A model of all orders that there are.
+fn whole(test: impl Fn() + Sync + Send + 'static) {
+    in_turns(|| loom::model(test));
 }
 
 fn spawn(table: &Arc<Vec<Line>>, ip: u32, window: Window) -> thread::JoinHandle<Recorded> {
@@ -62,7 +70,7 @@ fn counted<const N: usize>(recorded: [Recorded; N]) -> usize {
 
 #[test]
 fn loom_two_failures_at_the_threshold() {
-    model(|| {
+    model(5, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         fail(&table, 1, &window);
@@ -76,24 +84,24 @@ fn loom_two_failures_at_the_threshold() {
 
 #[test]
 fn loom_two_failures_in_two_buckets() {
-    model(|| {
+    whole(|| {
         let table = table();
         let window = Window::new(3, 300, 60);
         fail(&table, 1, &window);
         let theirs = spawn(&table, 1, window);
         // Their stamp lies in the bucket before.
-        let mine = fail_at(&table, 1, NOW + 25, &window);
+        let mine = fail_at(&table, 1, IN_NEXT_BUCKET, &window);
         assert_eq!(theirs.join().unwrap(), Recorded::Counted);
         assert_eq!(mine, Recorded::Counted);
         // If not yet blocked, theirs came last, and the next one sees all.
-        fail_at(&table, 1, NOW + 25, &window);
+        fail_at(&table, 1, IN_NEXT_BUCKET, &window);
         assert!(blocked(&table, 1));
     });
 }
 
 #[test]
 fn loom_two_first_failures_share_a_way() {
-    model(|| {
+    model(3, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         let theirs = spawn(&table, 1, window);
@@ -119,7 +127,7 @@ fn loom_three_first_failures() {
 
 #[test]
 fn loom_failure_against_eviction() {
-    model(|| {
+    model(2, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         // Both ways taken; 1 has a failure more to lose than 2 and 3 have.
@@ -136,7 +144,7 @@ fn loom_failure_against_eviction() {
 
 #[test]
 fn loom_two_of_one_address_make_room() {
-    model(|| {
+    model(3, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         fail(&table, 2, &window);
@@ -151,7 +159,7 @@ fn loom_two_of_one_address_make_room() {
 
 #[test]
 fn loom_two_addresses_make_room() {
-    model(|| {
+    model(2, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         fail(&table, 2, &window);
@@ -170,9 +178,7 @@ fn loom_two_addresses_make_room() {
 
 #[test]
 fn loom_a_block_goes_last() {
-    // One pre-emption: with two it takes minutes.
-    let model = bounded(1);
-    let test = || {
+    model(1, || {
         let table = table();
         let window = Window::new(3, 300, 60);
         for ip in [2, 2, 2, 3] {
@@ -184,13 +190,12 @@ fn loom_a_block_goes_last() {
         let second = fail(&table, 1, &window);
         assert_eq!(counted([first, second, theirs.join().unwrap()]), 3);
         assert!(blocked(&table, 2));
-    };
-    in_turns(|| model.check(test));
+    });
 }
 
 #[test]
 fn loom_a_block_is_not_given_up_for_a_guess() {
-    model(|| {
+    model(2, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         fail(&table, 1, &window);
@@ -212,7 +217,7 @@ fn loom_a_block_is_not_given_up_for_a_guess() {
 
 #[test]
 fn loom_an_insertion_that_was_cut_off_is_completed() {
-    model(|| {
+    model(5, || {
         let table = table();
         let window = Window::new(2, 300, 60);
         fail(&table, 2, &window);
@@ -234,7 +239,7 @@ fn loom_an_insertion_that_was_cut_off_is_completed() {
 
 #[test]
 fn loom_block_end_against_new_failure() {
-    model(|| {
+    whole(|| {
         let table = table();
         let window = Window::new(1, 300, 60);
         assert_eq!(fail(&table, 1, &window), Recorded::Counted);
@@ -250,7 +255,7 @@ fn loom_block_end_against_new_failure() {
 /// Address 1's way is given up to address 3 after it was found, before, while
 /// or after a failure of address 1 is recorded there.
 fn given_up_after_the_look(record: fn(Place<'_>, Look<'_>, &Window) -> Recorded) {
-    model(move || {
+    model(3, move || {
         let table = table();
         let window = Window::new(3, 300, 60);
         for ip in [1, 2, 2] {
@@ -294,7 +299,7 @@ fn loom_finds_the_fault_of_a_look_that_is_trusted() {
 
 #[test]
 fn loom_a_way_comes_back_after_the_look() {
-    model(|| {
+    model(2, || {
         let table = table();
         let window = Window::new(3, 300, 60);
         // The way of address 2 goes last: 1 and 3 take turns at the other.
@@ -320,7 +325,7 @@ fn loom_a_way_comes_back_after_the_look() {
 #[test]
 #[should_panic(expected = "two counted")]
 fn loom_finds_the_fault_of_check_then_count() {
-    model(|| {
+    model(3, || {
         let count = Arc::new(AtomicU64::new(1));
         let fail = |count: &AtomicU64| {
             let seen = count.load(Ordering::SeqCst);
@@ -339,7 +344,7 @@ fn loom_finds_the_fault_of_check_then_count() {
 #[test]
 #[should_panic(expected = "two ways")]
 fn loom_finds_the_fault_of_look_then_insert() {
-    model(|| {
+    model(3, || {
         // Two ways of other addresses, each given up by one of two threads.
         let tags = Arc::new([AtomicU64::new(2), AtomicU64::new(3)]);
         let insert = |tags: &[AtomicU64; 2], at: usize| {
