@@ -513,6 +513,36 @@ fn a_thousand_connections_that_do_nothing_hold_nobody_up() {
 }
 
 #[test]
+fn no_address_alone_takes_the_places_of_all_others() {
+    // Four places, so two for each address.
+    let rest = format!("{EXEMPT}[http]\ntrusted_proxies = [\"127.0.0.9\"]\n");
+    let server = Server::start("max_connections = 4", &rest);
+    let from = |own: [u8; 4]| Client::connect_from(own.into(), server.listen);
+    let served = |mut client: Client| {
+        assert_eq!(client.ask("GET /", "").status, 401);
+        client
+    };
+    let first = served(from([127, 0, 0, 1]));
+    let second = served(from([127, 0, 0, 1]));
+    let mut third = from([127, 0, 0, 1]);
+    let ended = third.stream.read(&mut [0]);
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
+    let turned_away = "tokenkit_http_connections_turned_away_total";
+    assert_eq!(server.metric(turned_away), 1);
+
+    let another = served(from([127, 0, 0, 2]));
+    drop((first, another));
+    wait_until("one is left", || {
+        server.metric("tokenkit_http_connections") == 1
+    });
+    let again = served(from([127, 0, 0, 1]));
+    drop((second, again));
+    let proxied = [(); 4].map(|()| served(from([127, 0, 0, 9])));
+    assert_eq!(server.metric(turned_away), 1);
+    drop(proxied);
+}
+
+#[test]
 fn ten_thousand_connections_take_little_and_hold_nobody_up() {
     const IDLE: usize = 10_000;
     // As many files are this process's as the server's. The server raises its
@@ -528,7 +558,8 @@ fn ten_thousand_connections_take_little_and_hold_nobody_up() {
         room >= IDLE as u64 + 500,
         "the limit of open files, {room}, has no room for this test: raise it (ulimit -Hn)"
     );
-    let settings = "max_connections = 10100\nheader_timeout_s = 3600\nidle_timeout_s = 3600";
+    let settings = "max_connections = 10100\nmax_connections_per_address = 10100\n\
+                    header_timeout_s = 3600\nidle_timeout_s = 3600";
     let server = Server::start(settings, "");
     let head = format!("api-key: {}\r\n", server.key());
     let mut honest = server.connect();

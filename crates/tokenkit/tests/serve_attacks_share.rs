@@ -57,7 +57,7 @@ fn server() -> (Server, String) {
     setrlimit(Resource::Nofile, all).unwrap();
     let server = Server::start_with(
         tempfile::tempdir().unwrap(),
-        "max_connections = 10000\nheader_timeout_s = 3600",
+        "max_connections = 10000\nmax_connections_per_address = 10000\nheader_timeout_s = 3600",
         "[failures]\nexempt = [\"127.0.0.0/8\"]\n",
         // One thread, which all are served by. What it logs this process would
         // have to read.

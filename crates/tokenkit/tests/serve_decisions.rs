@@ -253,7 +253,7 @@ fn silent_connections_are_probed() {
 
 #[test]
 fn more_connections_than_there_may_be_wait() {
-    let server = Server::start("max_connections = 2", "");
+    let server = Server::start("max_connections = 2\nmax_connections_per_address = 2", "");
     let mut first = server.connect();
     let mut second = server.connect();
     assert_eq!(first.ask("GET /", "").status, 401);

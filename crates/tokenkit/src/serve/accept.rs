@@ -13,6 +13,7 @@ use super::calm::Calm;
 use super::connection::{self, Http, Place};
 use super::door::Door;
 use super::keep_alive;
+use super::per_address::PerAddress;
 use crate::error::OperatorError;
 
 /// Binds the one socket that all threads take connections from.
@@ -56,16 +57,18 @@ pub(super) struct Fleet {
     /// How many each thread has.
     open: Box<[AtomicUsize]>,
     calm: Arc<Calm>,
+    per_address: Arc<PerAddress>,
 }
 
 impl Fleet {
-    pub(super) fn new(threads: usize, max_connections: usize) -> Self {
+    pub(super) fn new(threads: usize, max_connections: usize, per_address: PerAddress) -> Self {
         Self {
             places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
             open: std::iter::repeat_with(AtomicUsize::default)
                 .take(threads)
                 .collect(),
             calm: Arc::default(),
+            per_address: Arc::new(per_address),
         }
     }
 
@@ -110,7 +113,18 @@ pub(super) async fn run(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 backoff = Backoff::default();
-                let place = Place::new(permit, open.clone(), Arc::clone(&door.counters));
+                let trusted = || door.live.load().trusts(peer.ip());
+                let Some(one_of) = fleet.per_address.one_more(peer.ip(), trusted) else {
+                    door.counters.turned_away();
+                    tracing::debug!(
+                        %peer,
+                        "a connection was ended at once: its address has as many as \
+                         server.max_connections_per_address allows"
+                    );
+                    continue;
+                };
+                let counters = Arc::clone(&door.counters);
+                let place = Place::new(permit, one_of, open.clone(), counters);
                 let serving = connection::serve(
                     Arc::clone(&http),
                     Arc::clone(&door),
@@ -189,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_has_much_more_is_ahead() {
-        let fleet = Fleet::new(2, 10);
+        let fleet = Fleet::new(2, 10, PerAddress::new(0, 10));
         assert!(!fleet.is_ahead(0));
         fleet.open[0].store(SLACK + 1, Ordering::Relaxed);
         assert!(fleet.is_ahead(0));
@@ -197,7 +211,7 @@ mod tests {
         fleet.open[1].store(1, Ordering::Relaxed);
         assert!(!fleet.is_ahead(0));
         // Alone, it never waits.
-        let alone = Fleet::new(1, 10);
+        let alone = Fleet::new(1, 10, PerAddress::new(0, 10));
         alone.open[0].store(1000, Ordering::Relaxed);
         assert!(!alone.is_ahead(0));
     }

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::calm::{self, Calm};
 use super::door::Door;
 use super::metrics::Counters;
+use super::per_address::OneOf;
 use super::proxy::Peer;
 use super::socket::Socket;
 use super::watch::Watch;
@@ -51,6 +52,7 @@ pub(super) fn http(max_header_bytes: usize) -> Http {
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
+    _one_of: OneOf,
     /// Whoever stops the thread waits until all of these are gone.
     _open: mpsc::Sender<()>,
     counters: Arc<Counters>,
@@ -59,12 +61,14 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(
         permit: OwnedSemaphorePermit,
+        one_of: OneOf,
         open: mpsc::Sender<()>,
         counters: Arc<Counters>,
     ) -> Self {
         counters.accepted();
         Self {
             _permit: permit,
+            _one_of: one_of,
             _open: open,
             counters,
         }

@@ -30,6 +30,7 @@ mod open_files;
 mod opening;
 mod pages;
 mod pause;
+mod per_address;
 mod proxy;
 mod refusals;
 mod reload;

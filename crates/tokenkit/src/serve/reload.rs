@@ -84,6 +84,7 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         server.upstream as "server.upstream",
         server.connect_timeout as "server.connect_timeout_s",
         server.max_connections as "server.max_connections",
+        server.max_connections_per_address as "server.max_connections_per_address",
         server.max_header_bytes as "server.max_header_bytes",
         admin.hosts as "admin.hosts",
         admin.metrics_token as "admin.metrics_token",

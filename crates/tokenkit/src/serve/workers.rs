@@ -16,6 +16,7 @@ use super::door::Door;
 use super::live::Live;
 use super::metrics::Counters;
 use super::open_files;
+use super::per_address::PerAddress;
 use super::proxy::Proxy;
 use super::spans::Spans;
 use crate::error::OperatorError;
@@ -46,7 +47,8 @@ impl Workers {
             count => count,
         };
         let max_connections = open_files::max_connections(server, count);
-        let fleet = Arc::new(Fleet::new(count, max_connections));
+        let per_address = PerAddress::new(server.max_connections_per_address, max_connections);
+        let fleet = Arc::new(Fleet::new(count, max_connections, per_address));
         let failed = |error| OperatorError::wrap("cannot start the server's threads", error);
         let mut workers = Self {
             threads: Vec::with_capacity(count),

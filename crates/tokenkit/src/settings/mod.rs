@@ -99,6 +99,8 @@ pub(crate) struct Server {
     pub(crate) upstream_timeout: Duration,
     /// Client connections open at the same time.
     pub(crate) max_connections: usize,
+    /// Of these, those of one address; 0 is half of them.
+    pub(crate) max_connections_per_address: usize,
     /// Bytes of a request's line and headers.
     pub(crate) max_header_bytes: usize,
 }
@@ -116,6 +118,7 @@ impl Default for Server {
             connect_timeout: Duration::from_secs(5),
             upstream_timeout: Duration::from_secs(60),
             max_connections: 10_000,
+            max_connections_per_address: 0,
             max_header_bytes: 32_768,
         }
     }

@@ -99,6 +99,9 @@ rows! {
     "server.max_connections", server.max_connections, Count(number(1..=10_000_000)),
     "Client connections open at the same time; more wait.";
 
+    "server.max_connections_per_address", server.max_connections_per_address, Count(number(0..=10_000_000)),
+    "Of those, connections of one address, or of one /64 of IPv6; more are ended at\nonce. http.trusted_proxies are not bound by it. 0: half of all.";
+
     "server.max_header_bytes", server.max_header_bytes, Count(number(8192..=1_048_576)),
     "Bytes that a request's line and headers may take; then 431.";
 

@@ -28,6 +28,7 @@ pub(in crate::serve) struct Counters {
     preflights: AtomicU64,
     accepted: AtomicU64,
     closed: AtomicU64,
+    turned_away: AtomicU64,
     /// By the hundreds of the status.
     responses: [AtomicU64; 6],
     upstream: [AtomicU64; UpstreamError::ALL.len()],
@@ -110,6 +111,11 @@ impl Counters {
         count(&self.closed);
     }
 
+    /// A connection that its address could not have.
+    pub(in crate::serve) fn turned_away(&self) {
+        count(&self.turned_away);
+    }
+
     pub(in crate::serve) fn answered(&self, status: http::StatusCode) {
         // Of other hundreds there is none that HTTP knows.
         if let Some(counter) = self.responses.get(usize::from(status.as_u16() / 100)) {
@@ -163,6 +169,11 @@ impl All<'_> {
         let closed = self.sum(|thread| &thread.closed);
         let accepted = self.sum(|thread| &thread.accepted);
         (accepted, accepted.saturating_sub(closed))
+    }
+
+    /// Connections ended at once, for their address had its share.
+    pub(super) fn turned_away(self) -> u64 {
+        self.sum(|thread| &thread.turned_away)
     }
 
     pub(super) fn responses(self, hundreds: usize) -> u64 {

@@ -152,6 +152,12 @@ fn http(page: &mut Page, threads: All<'_>) {
         "Client connections open.",
         open,
     );
+    page.single(
+        "tokenkit_http_connections_turned_away_total",
+        "counter",
+        "Client connections ended at once, for their address had its share.",
+        threads.turned_away(),
+    );
     page.family(
         "tokenkit_http_responses_total",
         "counter",
@@ -304,6 +310,7 @@ mod tests {
         threads[0].accepted();
         threads[1].accepted();
         threads[0].closed();
+        threads[0].turned_away();
         threads[0].answered(http::StatusCode::NOT_FOUND);
         threads[1].answered(http::StatusCode::BAD_REQUEST);
         threads[1].upstream_failed(UpstreamError::Timeout);
@@ -341,6 +348,7 @@ mod tests {
             "tokenkit_decision_duration_seconds_count 2",
             "tokenkit_http_connections_total 2",
             "tokenkit_http_connections 1",
+            "tokenkit_http_connections_turned_away_total 1",
             "tokenkit_http_responses_total{class=\"4xx\"} 2",
             "tokenkit_upstream_errors_total{kind=\"timeout\"} 1",
             "tokenkit_keys{state=\"active\"} 3",

@@ -1,0 +1,132 @@
+//! How many connections each address has, of which it has a most: so that no
+//! client alone takes the places of all others, busy or idle.
+//!
+//! Addresses count as those of one client do everywhere: an IPv4 address, or a
+//! /64. Trusted proxies have no most, for behind one there may be anybody.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::Cidr;
+
+/// The connections that are open, by their address. It is touched twice for each
+/// connection, never for a request, and holds no more addresses than there are
+/// connections.
+#[derive(Debug)]
+pub(super) struct PerAddress {
+    most: usize,
+    open: Mutex<HashMap<Cidr, usize>>,
+}
+
+/// One connection of an address, until it is dropped.
+#[derive(Debug)]
+pub(super) struct OneOf {
+    all: Arc<PerAddress>,
+    address: Cidr,
+}
+
+impl PerAddress {
+    /// What is set, or, where that is 0, half of all places.
+    pub(super) fn new(set: usize, places: usize) -> Self {
+        Self {
+            most: if set == 0 { places.div_ceil(2) } else { set },
+            open: Mutex::default(),
+        }
+    }
+
+    /// One more connection of a peer; `None` where its address has the most that it
+    /// may. Who is trusted may have more, which is asked only then.
+    pub(super) fn one_more(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        trusted: impl FnOnce() -> bool,
+    ) -> Option<OneOf> {
+        let address = Cidr::of_client(peer.into());
+        let mut all = self.lock();
+        let open = all.entry(address).or_default();
+        if *open >= self.most && !trusted() {
+            return None;
+        }
+        *open += 1;
+        drop(all);
+        Some(OneOf {
+            all: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Cidr, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OneOf {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut open) = self.all.lock().entry(self.address) {
+            *open.get_mut() -= 1;
+            if *open.get() == 0 {
+                open.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_others_have_theirs() {
+        let all = Arc::new(PerAddress::new(2, 100));
+        let one_more = |text| all.one_more(ip(text), || false);
+        let first = one_more("192.0.2.1");
+        let second = one_more("::ffff:192.0.2.1");
+        assert!(first.is_some() && second.is_some());
+        assert!(one_more("192.0.2.1").is_none());
+        assert!(one_more("192.0.2.2").is_some());
+        // Those of one /64 are one client's.
+        let networks = ["2001:db8::1", "2001:db8::2"].map(one_more);
+        assert!(networks.iter().all(Option::is_some));
+        assert!(one_more("2001:db8::3").is_none());
+        assert!(one_more("2001:db8:0:1::1").is_some());
+        drop(second);
+        assert!(one_more("192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn whoever_is_trusted_has_no_most() {
+        let all = Arc::new(PerAddress::new(1, 100));
+        let proxy = ip("192.0.2.1");
+        let _first = all
+            .one_more(proxy, || unreachable!("there is room"))
+            .unwrap();
+        let second = all.one_more(proxy, || true).unwrap();
+        assert!(all.one_more(proxy, || false).is_none());
+        drop(second);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_addresses_that_have_gone() {
+        let all = Arc::new(PerAddress::new(1, 100));
+        let gone: Vec<_> = (0..50_u32)
+            .filter_map(|number| all.one_more(IpAddr::V4(number.into()), || false))
+            .collect();
+        assert_eq!(all.lock().len(), 50);
+        drop(gone);
+        assert!(all.lock().is_empty());
+    }
+
+    #[test]
+    fn where_nothing_is_set_it_is_half_of_the_places() {
+        for (places, most) in [(1, 1), (2, 1), (3, 2), (10_000, 5_000)] {
+            assert_eq!(PerAddress::new(0, places).most, most);
+        }
+        assert_eq!(PerAddress::new(7, 10).most, 7);
+    }
+}
