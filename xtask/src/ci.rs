@@ -10,7 +10,7 @@ use crate::{bench, browser, capi, checks, concurrency, fuzz, instructions, nginx
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
-const FUZZ_SECONDS: u64 = 30;
+const FUZZ_SECONDS: u64 = 60;
 
 /// Where each fuzz target begins, so that a change is not failed by what a
 /// draw of another day would have found.

@@ -55,7 +55,18 @@ pub(super) struct Place {
     _one_of: OneOf,
     /// Whoever stops the thread waits until all of these are gone.
     _open: mpsc::Sender<()>,
-    counters: Arc<Counters>,
+    /// Last: who reads that it has ended finds the places free.
+    _counted: Counted,
+}
+
+/// A connection that the counters know as open, until it is dropped.
+#[derive(Debug)]
+struct Counted(Arc<Counters>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
 }
 
 impl Place {
@@ -70,14 +81,8 @@ impl Place {
             _permit: permit,
             _one_of: one_of,
             _open: open,
-            counters,
+            _counted: Counted(counters),
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.counters.closed();
     }
 }
 
