@@ -45,9 +45,16 @@ pub(crate) fn day() -> Result<String, Failure> {
     Ok(day.trim().to_owned())
 }
 
-/// The commit of what is checked out, and whether it was changed since.
+/// The commit of what is checked out, and whether it was changed since: the pages
+/// that runs write down apart.
 pub(crate) fn commit() -> String {
-    first_line(Program::new("git").words("describe --always --dirty --abbrev=12"))
+    let commit = first_line(Program::new("git").words("describe --always --abbrev=12"));
+    let changes = "diff --quiet HEAD -- . :!docs/PROOF.md :!benches/REPORT.md";
+    if Program::new("git").words(changes).succeeds() {
+        commit
+    } else {
+        commit + "-dirty"
+    }
 }
 
 /// Processor, cores, caches and memory.
