@@ -63,6 +63,13 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Counted(Arc<Counters>);
 
+impl Counted {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.accepted();
+        Self(counters)
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.closed();
@@ -76,12 +83,11 @@ impl Place {
         open: mpsc::Sender<()>,
         counters: Arc<Counters>,
     ) -> Self {
-        counters.accepted();
         Self {
             _permit: permit,
             _one_of: one_of,
             _open: open,
-            _counted: Counted(counters),
+            _counted: Counted::new(counters),
         }
     }
 }
