@@ -1,6 +1,8 @@
 //! What numbers hold for: machine, compiler, commit and command.
 
+use super::report::REPORT;
 use crate::figures::Figures;
+use crate::prove::PROOF;
 use crate::shell::{Failure, Program, processors};
 
 /// The part that holds it.
@@ -49,8 +51,11 @@ pub(crate) fn day() -> Result<String, Failure> {
 /// that runs write down apart.
 pub(crate) fn commit() -> String {
     let commit = first_line(Program::new("git").words("describe --always --abbrev=12"));
-    let changes = "diff --quiet HEAD -- . :!docs/PROOF.md :!benches/REPORT.md";
-    if Program::new("git").words(changes).succeeds() {
+    let changes = [PROOF, REPORT].iter().fold(
+        Program::new("git").words("diff --quiet HEAD -- ."),
+        |diff, page| diff.arg(format!(":!{page}")),
+    );
+    if changes.succeeds() {
         commit
     } else {
         commit + "-dirty"

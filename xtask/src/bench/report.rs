@@ -16,7 +16,7 @@ use crate::profile::Part;
 use crate::shell::{Failure, root};
 
 /// Where the report, its charts and what goes into it lie.
-const REPORT: &str = "benches/REPORT.md";
+pub(super) const REPORT: &str = "benches/REPORT.md";
 const PLOTS: &str = "benches/plots";
 const REMARKS: &str = "benches/remarks.toml";
 

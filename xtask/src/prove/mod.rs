@@ -12,6 +12,7 @@ use crate::args::Args;
 use crate::shell::{Failure, Program};
 pub(crate) use plan::Size;
 use plan::{CHECKS, Check};
+pub(crate) use report::PROOF;
 use report::{Entry, Outcome, Page};
 use tally::Tally;
 

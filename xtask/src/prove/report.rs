@@ -12,7 +12,7 @@ use crate::disk;
 use crate::shell::{Failure, root};
 
 /// Where it is written.
-const FILE: &str = "docs/PROOF.md";
+pub(crate) const PROOF: &str = "docs/PROOF.md";
 /// What earlier runs found and what became of it: written by hand, and put at
 /// the end as it is.
 const FOUND: &str = "tests/found.md";
@@ -60,7 +60,7 @@ pub(crate) struct Page {
 impl Page {
     /// Of a run that begins now, with the rows of those before.
     pub(crate) fn open(how: String) -> Result<Self, Failure> {
-        let before = std::fs::read_to_string(root().join(FILE)).unwrap_or_default();
+        let before = std::fs::read_to_string(root().join(PROOF)).unwrap_or_default();
         Ok(Self {
             when: format!("{}, {}", origin::day()?, origin::commit()),
             how,
@@ -79,7 +79,7 @@ impl Page {
         }
         let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
         let text = self.text(&origin::machine(), &found);
-        disk::write(&root().join(FILE), &text)
+        disk::write(&root().join(PROOF), &text)
     }
 
     fn text(&self, machine: &str, found: &str) -> String {

@@ -178,6 +178,7 @@ fn loom_two_addresses_make_room() {
 
 #[test]
 fn loom_a_block_goes_last() {
+    // One pre-emption: with two it takes minutes.
     model(1, || {
         let table = table();
         let window = Window::new(3, 300, 60);
