@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::shell::{Failure, Program, root, target};
+use crate::built;
+use crate::shell::{Failure, Program, root};
 
 /// Where the tests are.
 const FOLDER: &str = "tests/browser";
@@ -40,9 +41,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// Writes the pictures of the documents.
 pub(crate) fn screenshots() -> Result<(), Failure> {
     let node = node()?;
-    Program::cargo("build --profile test --package tokenkit-store --example made_up_usage")
-        .run()?;
-    let usage = target().join("debug/examples/made_up_usage");
+    let usage = built::by_tests()?.join("examples/made_up_usage");
     node.env("TK_MADE_UP_USAGE", &usage.to_string_lossy())
         .arg(format!("{FOLDER}/screenshots.js"))
         .arg(root().join("docs/images").to_string_lossy())
@@ -67,14 +66,12 @@ fn node() -> Result<Program, Failure> {
     let chromium = named
         .or(found.map(str::to_owned))
         .ok_or_else(|| Failure::missing("Chromium", INSTALL_CHROMIUM))?;
-    // The tests' profile: what is there already from the other tests.
-    Program::cargo("build --profile test --package tokenkit").run()?;
     // What the lock names, no more and no less.
     Program::new("npm")
         .words("ci --silent --prefer-offline --prefix")
         .arg(FOLDER)
         .run()?;
-    let program = target().join("debug/tokenkit");
+    let program = built::program()?;
     Ok(Program::new("node")
         .env("TK_PROGRAM", &program.to_string_lossy())
         .env("TK_CHROMIUM", &chromium))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::built;
 use crate::proofs;
 use crate::shell::{Failure, Program, files, root};
 
@@ -53,8 +54,7 @@ pub(crate) fn trace(given: Vec<String>) -> Result<(), Failure> {
             .map(|file| from_here(file))
             .collect::<Result<Vec<_>, _>>()?
     };
-    // The tests' profile: what is there already from the other tests.
-    let replay = Program::cargo("run --profile test --package tokenkit -- replay");
+    let replay = Program::new(&built::program()?.to_string_lossy()).arg("replay");
     let add = |replay: Program, file: PathBuf| replay.arg(file.to_string_lossy());
     traces.into_iter().fold(replay, add).run()
 }

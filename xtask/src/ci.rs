@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::time::Instant;
 
-use crate::shell::{Failure, Program, root};
-use crate::{bench, browser, capi, checks, concurrency, fuzz, instructions, nginx, openapi};
+use crate::shell::{Failure, root};
+use crate::{bench, browser, built, capi, checks, concurrency, fuzz, instructions, nginx, openapi};
 
 /// Seconds for each fuzz target: long enough to notice a slip, short enough
 /// to run on every change.
@@ -70,7 +70,7 @@ const fn nightly_phase(name: &'static str, run: fn() -> Result<(), Failure>) -> 
 const PHASES: [Phase; 16] = [
     phase("test", checks::test),
     phase("lint", checks::lint),
-    phase("examples", examples),
+    phase("examples", || built::by_tests().map(drop)),
     phase("capi", capi::run),
     phase("trace", || checks::trace(Vec::new())),
     phase("nginx", || nginx::run(None)),
@@ -120,9 +120,4 @@ pub(crate) fn run(sparing: bool) -> Result<(), Failure> {
     println!("== all phases in {} s", start.elapsed().as_secs());
     println!("phases: {passed} passed, 0 failed, {skipped} skipped");
     Ok(())
-}
-
-/// The examples build; with the tests' profile, whose dependencies are there.
-fn examples() -> Result<(), Failure> {
-    Program::cargo("build --workspace --examples --profile test").run()
 }

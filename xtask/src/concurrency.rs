@@ -3,6 +3,7 @@
 //! rebuild everything else.
 
 use crate::shell::{Failure, Program};
+use crate::side_by_side;
 
 /// The target that the sanitizers know.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -10,31 +11,32 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const INSTALL_MIRI: &str = "rustup toolchain install nightly --component miri,rust-src";
 const INSTALL_SOURCES: &str = "rustup toolchain install nightly --component rust-src";
 
-/// What Miri runs: the engine's own tests, and those across the workspace that
-/// need no system call that it does not know; of the C interface, what it does
-/// with pointers and handles.
-const MIRI_TESTS: [&str; 3] = [
-    "--package engine --lib",
-    "--package engine-ffi --lib --test misuse",
-    "--package tokenkit-tests --test concurrency",
-];
+/// The engine's own tests.
+const ENGINE: &str = "--package engine --lib";
+/// What the C interface does with pointers and handles.
+const INTERFACE: &str = "--package engine-ffi --lib --test misuse";
+/// The tests across the workspace that need no system call that Miri does not
+/// know.
+const ACROSS: &str = "--package tokenkit-tests --test concurrency";
 
-/// Which of them are run on every change: what takes seconds.
-const QUICK_MIRI: [&str; 14] = [
-    "failures::",
-    "hours::",
-    "keyring::block::tests::lists",
-    "keyring::generation::",
-    "ledger::",
-    "keyring::tests::a_key_keeps",
-    "keyring::tests::a_new_key",
-    "keyring::tests::what_was_replaced",
-    "sessions::gate::",
-    "sessions::limbo::",
-    "threshold_guesses",
-    "pointers_that_are_wrong",
-    "handles_that_lead_nowhere",
-    "freed_while_others_decide",
+/// What of them Miri runs on every change, by parts of their names: what takes
+/// seconds. The longest come first, for they run side by side: Miri keeps one
+/// processor busy.
+const QUICK_MIRI: [(&str, &str); 7] = [
+    (ENGINE, "failures::"),
+    (ENGINE, "ledger::"),
+    (ENGINE, "sessions::gate:: sessions::limbo::"),
+    (
+        ENGINE,
+        "keyring::block::tests::lists keyring::generation:: keyring::tests::a_key_keeps \
+         keyring::tests::a_new_key keyring::tests::what_was_replaced",
+    ),
+    (
+        INTERFACE,
+        "pointers_that_are_wrong handles_that_lead_nowhere freed_while_others_decide",
+    ),
+    (ACROSS, "threshold_guesses"),
+    (ENGINE, "hours::"),
 ];
 
 /// The loom models: every test of the engine whose name holds `loom`.
@@ -83,46 +85,55 @@ fn run_some(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// What the engine's own tests and the concurrent ones do under Miri with tree
-/// borrows: those whose names hold a filter, or all; with `seeds`, each once
-/// for every seed of the scheduler.
-pub(crate) fn miri_programs(
-    seeds: Option<u64>,
-    filters: &[String],
-) -> Result<Vec<Program>, Failure> {
-    if !has_nightly("miri --version") {
-        return Err(Failure::missing("Miri", INSTALL_MIRI));
-    }
+/// Some tests under Miri with tree borrows: those whose names hold a filter, or
+/// all; with `seeds`, each once for every seed of the scheduler.
+fn miri_program(tests: &str, filters: &str, seeds: Option<u64>) -> Program {
     // Isolation would refuse tests the clock and the source of random bytes.
     let mut flags = String::from("-Zmiri-tree-borrows -Zmiri-disable-isolation");
     if let Some(seeds) = seeds {
         flags += &format!(" -Zmiri-many-seeds=0..{seeds}");
     }
-    let programs = MIRI_TESTS.iter().map(|tests| {
-        let miri = Program::cargo("+nightly miri test")
-            .words(tests)
-            .env("CARGO_TARGET_DIR", "target/miri")
-            .flags("MIRIFLAGS", &flags)
-            .arg("--");
-        filters.iter().fold(miri, Program::arg)
-    });
-    Ok(programs.collect())
+    Program::cargo("+nightly miri test")
+        .words(tests)
+        .env("CARGO_TARGET_DIR", "target/miri")
+        .flags("MIRIFLAGS", &flags)
+        .arg("--")
+        .words(filters)
+}
+
+/// All that Miri can run.
+pub(crate) fn miri_programs(seeds: Option<u64>, filters: &str) -> Result<Vec<Program>, Failure> {
+    has_miri()?;
+    let all = [ENGINE, INTERFACE, ACROSS];
+    let programs = all.map(|tests| miri_program(tests, filters, seeds));
+    Ok(programs.into())
 }
 
 /// The parts of the engine that hold unsafe code or share words.
 pub(crate) fn quick_miri_programs(seeds: Option<u64>) -> Result<Vec<Program>, Failure> {
-    miri_programs(seeds, &QUICK_MIRI.map(String::from))
+    has_miri()?;
+    let programs = QUICK_MIRI.map(|(tests, filters)| miri_program(tests, filters, seeds));
+    Ok(programs.into())
 }
 
 /// Runs tests under Miri, see [`miri_programs`].
 pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure> {
-    all(miri_programs(seeds, filters)?)
+    let programs = miri_programs(seeds, &filters.join(" "))?;
+    programs.into_iter().try_for_each(Program::run)
 }
 
 /// The parts of the engine that hold unsafe code or share words, under Miri
 /// within minutes.
 pub(crate) fn quick_miri() -> Result<(), Failure> {
-    all(quick_miri_programs(None)?)
+    side_by_side::run(quick_miri_programs(None)?, |line| line.starts_with("test "))
+}
+
+fn has_miri() -> Result<(), Failure> {
+    if has_nightly("miri --version") {
+        Ok(())
+    } else {
+        Err(Failure::missing("Miri", INSTALL_MIRI))
+    }
 }
 
 /// What a sanitizer looks for.
@@ -136,7 +147,7 @@ pub(crate) enum Memory {
 
 /// The engine's own and the concurrent tests under a sanitizer; for races, the
 /// standard library is built with it too.
-pub(crate) fn sanitized(memory: Memory) -> Result<Vec<Program>, Failure> {
+pub(crate) fn sanitized(memory: Memory) -> Result<Program, Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
         return Err(Failure::missing(
             "nightly with its sources",
@@ -155,33 +166,23 @@ pub(crate) fn sanitized(memory: Memory) -> Result<Vec<Program>, Failure> {
             "-Zsanitizer=address",
         ),
     };
-    let tests = [
-        "--package engine --lib",
-        "--package tokenkit-tests --test concurrency",
-    ];
-    let programs = tests.iter().map(|tests| {
-        Program::cargo(cargo)
-            .arg(TARGET)
-            .words(tests)
-            .env("CARGO_TARGET_DIR", folder)
-            .flags("RUSTFLAGS", sanitizer)
-    });
-    Ok(programs.collect())
+    // In one build, for what they stand on is built with the sanitizer too.
+    let tests = "--package engine --package tokenkit-tests --lib --test concurrency";
+    Ok(Program::cargo(cargo)
+        .arg(TARGET)
+        .words(tests)
+        .env("CARGO_TARGET_DIR", folder)
+        .flags("RUSTFLAGS", sanitizer))
 }
 
 /// Runs the tests under ThreadSanitizer.
 pub(crate) fn tsan() -> Result<(), Failure> {
-    all(sanitized(Memory::Races)?)
+    sanitized(Memory::Races)?.run()
 }
 
 /// Runs the tests under AddressSanitizer, which looks for leaks at their end.
 pub(crate) fn asan() -> Result<(), Failure> {
-    all(sanitized(Memory::Addresses)?)
-}
-
-/// Runs programs up to the first that fails.
-fn all(programs: Vec<Program>) -> Result<(), Failure> {
-    programs.into_iter().try_for_each(Program::run)
+    sanitized(Memory::Addresses)?.run()
 }
 
 /// Whether nightly cargo runs these words.

@@ -1,9 +1,7 @@
 //! The fuzz targets, each for a while, from its committed seeds.
 
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-
-use crate::shell::{Failure, Program, files, processors, root};
+use crate::shell::{Failure, Program, files, root};
+use crate::side_by_side;
 
 /// When a target has run enough.
 #[derive(Clone, Copy)]
@@ -22,35 +20,9 @@ pub(crate) enum Until {
 pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
     let mut programs = programs(Until::Seconds(seconds), seed, wanted)?.into_iter();
     // What builds them comes first.
-    programs.next().map_or(Ok(()), show)?;
-    let waiting = Mutex::new(programs);
-    let next = || {
-        waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next()
-    };
-    thread::scope(|scope| {
-        let works = || std::iter::from_fn(next).try_for_each(show);
-        let threads: Vec<_> = (0..processors()).map(|_| scope.spawn(works)).collect();
-        threads.into_iter().try_for_each(|thread| {
-            let ended = thread.join();
-            ended.unwrap_or_else(|_| Err(Failure::found("who fuzzes panicked")))
-        })
-    })
-}
-
-/// Runs a target; of one that found nothing, not the words that it tried most.
-fn show(program: Program) -> Result<(), Failure> {
-    let line = program.line().to_owned();
-    let mut said = vec![line];
-    program.each_line(&mut |line| {
-        if line.starts_with("stat::") {
-            said.push(line.to_owned());
-        }
-    })?;
-    println!("{}", said.join("\n"));
-    Ok(())
+    programs.next().map_or(Ok(()), Program::run)?;
+    // Of a target that found nothing, not the words that it tried most.
+    side_by_side::run(programs.collect(), |line| line.starts_with("stat::"))
 }
 
 /// What builds the targets, and each of them.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::built;
 use crate::header;
 use crate::shell::{Failure, Program, root, target};
 
@@ -22,8 +23,8 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    /// Builds; the folder below cargo's in which all of it lies then.
-    fn run(self) -> Result<&'static str, Failure> {
+    /// Builds; the folder in which all of it lies then.
+    fn run(self) -> Result<PathBuf, Failure> {
         match self {
             // Without the library for Rust, which would rule out optimising
             // across crates.
@@ -32,14 +33,9 @@ impl Build {
                     .words("--crate-type cdylib,staticlib")
                     .run()?;
                 Program::cargo("build --package tokenkit --release").run()?;
-                Ok("release")
+                Ok(target().join("release"))
             }
-            Self::Test => {
-                // With the program, so that what both stand on is built once.
-                Program::cargo("build --package engine-ffi --package tokenkit --profile test")
-                    .run()?;
-                Ok("debug")
-            }
+            Self::Test => built::by_tests(),
         }
     }
 }
@@ -48,7 +44,7 @@ impl Build {
 /// `bin`, `share`, `include`, `lib` and `lib/pkgconfig`.
 pub(crate) fn run(prefix: &Path, build: Build) -> Result<(), Failure> {
     header::run(true)?;
-    let built = target().join(build.run()?);
+    let built = build.run()?;
     let native = native()?;
     let program = built.join("tokenkit");
     lay_out(prefix, &built, &native)

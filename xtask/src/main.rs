@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod browser;
+mod built;
 mod callgrind;
 mod capi;
 mod checks;
@@ -29,6 +30,7 @@ mod profile;
 mod proofs;
 mod prove;
 mod shell;
+mod side_by_side;
 
 use std::process::ExitCode;
 

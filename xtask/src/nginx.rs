@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::built;
 use crate::shell::{Failure, Program, root, target};
 
 /// Where the module's sources are.
@@ -19,9 +20,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     if !Program::new("valgrind").arg("--version").succeeds() {
         return Err(Failure::missing("valgrind", INSTALL_VALGRIND));
     }
-    // The tests' profile: what is there already from the other tests.
-    Program::cargo("build --profile test --package engine-ffi --package tokenkit").run()?;
-    let built = target().join("debug");
+    let built = built::by_tests()?;
     let module = build(&built.join("libengine_ffi.a"), &target().join("nginx"))?;
     let tests = Program::cargo("test --package tokenkit-nginx-tests")
         .env("TK_NGINX_MODULE", &module.to_string_lossy())

@@ -2,10 +2,11 @@
 //! at a time, and some test must fail of each.
 //!
 //! `.cargo/mutants.toml` says which files; cargo-mutants makes the faults. There
-//! are two rounds, for most mutants die of the engine's own tests, which build
-//! and run in seconds: only what survives these meets the traces and the tests
-//! across the workspace. What survives both must stand in `docs/MUTANTS.md` with
-//! the reason why it is no fault.
+//! are three rounds, for most mutants die of the engine's own tests, which build
+//! and run in seconds: only what survives these meets those from outside, and
+//! only what survives these too the traces and the tests across the workspace,
+//! which take a minute to build. What survives all must stand in
+//! `docs/MUTANTS.md` with the reason why it is no fault.
 //!
 //! No test here depends on a draw that another run would not make: oracle and
 //! stress tests kill many mutants too, but which of them is chance.
@@ -36,37 +37,40 @@ struct Round {
     /// The seconds after which a mutant loops for ever: many times what the
     /// tests take.
     timeout_s: u32,
-    packages: &'static [&'static str],
-    /// Integration tests, besides the packages' own.
-    tests: &'static [&'static str],
+    package: &'static str,
+    /// Which of its tests, as cargo's arguments.
+    targets: &'static [&'static str],
 }
 
-const ROUNDS: [Round; 2] = [
+const ROUNDS: [Round; 3] = [
     Round {
         folder: "first",
-        timeout_s: 60,
-        packages: &["engine"],
-        tests: &[],
+        timeout_s: 30,
+        package: "engine",
+        targets: &["--lib"],
     },
     Round {
         folder: "second",
-        timeout_s: 300,
-        packages: &["engine", "tokenkit-tests"],
-        tests: &[
-            "batch",
-            "bearer",
-            "blocks",
-            "clock",
-            "clock_faults",
-            "far_future",
-            "key_changes",
-            "known",
-            "origins",
-            "shadow",
-            "shown",
-            "traces",
-            "usage",
+        timeout_s: 120,
+        package: "engine",
+        targets: &[
+            "--test=batch",
+            "--test=bearer",
+            "--test=blocks",
+            "--test=clock",
+            "--test=far_future",
+            "--test=key_changes",
+            "--test=known",
+            "--test=origins",
+            "--test=shadow",
+            "--test=usage",
         ],
+    },
+    Round {
+        folder: "third",
+        timeout_s: 300,
+        package: "tokenkit-tests",
+        targets: &["--test=clock_faults", "--test=shown", "--test=traces"],
     },
 ];
 
@@ -169,13 +173,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
 /// The tests of a round without a mutant: they must pass, or all would be
 /// killed. cargo-mutants would run those of the engine's package alone.
 fn unchanged(round: &Round) -> Program {
-    let test = Program::cargo("test --profile mutants");
-    let test =
-        (round.packages.iter()).fold(test, |test, package| test.arg("--package").arg(package));
-    targets(round)
-        .fold(test, Program::arg)
-        .arg("--")
-        .words(SKIPPED)
+    let test = Program::cargo("test --profile mutants --package").arg(round.package);
+    let targets = round.targets.iter();
+    targets.fold(test, Program::arg).arg("--").words(SKIPPED)
 }
 
 /// What runs a round. A mutant is one crate to build and a few tests, which
@@ -186,13 +186,14 @@ fn mutated(round: &Round, filter: Option<&str>) -> Program {
         .arg(format!("{FOLDER}/{}", round.folder))
         .arg(format!("--timeout={}", round.timeout_s))
         .arg(format!("--jobs={}", processors()))
-        .arg(format!("--test-package={}", round.packages.join(",")));
+        .arg(format!("--test-package={}", round.package));
     let mutants = match filter {
         Some(filter) => mutants.arg("--re").arg(filter),
         None => mutants,
     };
     // Not behind the `--`: that is where the tests run, and all would be built.
-    targets(round)
+    let targets = round.targets.iter();
+    targets
         .map(|target| format!("--cargo-arg={target}"))
         .fold(mutants, Program::arg)
         // What was compiled before is most of each build.
@@ -201,12 +202,6 @@ fn mutated(round: &Round, filter: Option<&str>) -> Program {
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .words("-- --")
         .words(SKIPPED)
-}
-
-/// Which tests are built, as cargo's arguments.
-fn targets(round: &Round) -> impl Iterator<Item = String> {
-    let tests = round.tests.iter().map(|test| format!("--test={test}"));
-    std::iter::once("--lib".to_owned()).chain(tests)
 }
 
 /// Empties a round's folder, and writes there what earlier rounds have settled:

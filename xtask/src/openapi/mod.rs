@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::built;
 use crate::shell::{Failure, Program, target};
 
 /// What is installed.
@@ -24,9 +25,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         .program("openapi-spec-validator")
         .arg(DOCUMENT)
         .run()?;
-    // The tests' profile: what is there already from the tests.
-    Program::cargo("build --profile test --package tokenkit").run()?;
-    let server = Server::start(&tools.folder.join("server"))?;
+    let server = Server::start(&built::program()?, &tools.folder.join("server"))?;
     tools
         .program("schemathesis")
         .arg("--config-file")
@@ -93,7 +92,7 @@ struct Server {
 
 impl Server {
     /// Starts one on a new store, and takes the admin token that it shows.
-    fn start(folder: &Path) -> Result<Self, Failure> {
+    fn start(tokenkit: &Path, folder: &Path) -> Result<Self, Failure> {
         let failed = |cause| Failure::found(format!("no server can be started: {cause}"));
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(failed)?;
@@ -108,7 +107,7 @@ impl Server {
             "--set=failures.threshold=4095",
             "--set=failures.window_s=12",
         ];
-        let mut child = Command::new(target().join("debug/tokenkit"))
+        let mut child = Command::new(tokenkit)
             .args(words)
             .current_dir(folder)
             .stdin(Stdio::null())

@@ -207,7 +207,7 @@ pub(crate) const CHECKS: [Check; 17] = [
                seed of the scheduler.",
         programs: |size, _| match size {
             Size::Minutes(minutes) => concurrency::quick_miri_programs(Some((minutes / 10).max(2))),
-            Size::Full => concurrency::miri_programs(Some(64), &[]),
+            Size::Full => concurrency::miri_programs(Some(64), ""),
         },
         again_percent: None,
     },
@@ -217,9 +217,8 @@ pub(crate) const CHECKS: [Check; 17] = [
         what: "The engine's own and the concurrent tests, built with each; the latter looks for leaks \
                too.",
         programs: |_, _| {
-            let mut programs = concurrency::sanitized(Memory::Races)?;
-            programs.extend(concurrency::sanitized(Memory::Addresses)?);
-            Ok(programs)
+            let memories = [Memory::Races, Memory::Addresses];
+            memories.into_iter().map(concurrency::sanitized).collect()
         },
         again_percent: None,
     },
