@@ -29,6 +29,11 @@ const PAIRS: usize = 15;
 const ANSWERS: usize = 1000;
 /// Connections that do nothing.
 const IDLE: usize = 9000;
+/// Connections of one client that flood at once.
+const MANY: usize = 16;
+/// Pings that are sent by one call of the system: one by one, most of the time
+/// would be the sender's.
+const PINGS: usize = 64;
 
 /// How many there are, asked for before this process has been given its own.
 static PROCESSORS: LazyLock<usize> =
@@ -250,11 +255,29 @@ fn empty_data() {
 #[ignore = "it measures"]
 fn frames_that_want_an_answer() {
     let (server, head) = server();
-    measure("pings", &server, &head, |over, sent| {
-        flood(&server, over, sent, |connection, _| {
-            connection.send(&frame(PING, 0, 0, b"12345678")).is_ok()
+    let name = format!("times {PINGS} pings");
+    measure(&name, &server, &head, |over, sent| {
+        flood(&server, over, sent, pings);
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn frames_on_many_connections() {
+    let (server, head) = server();
+    let name = format!("times {PINGS} pings, on {MANY} connections at once");
+    measure(&name, &server, &head, |over, sent| {
+        std::thread::scope(|scope| {
+            for _ in 0..MANY {
+                scope.spawn(|| flood(&server, over, sent, pings));
+            }
         });
     });
+}
+
+fn pings(connection: &mut Frames, _: u32) -> bool {
+    let pings = frame(PING, 0, 0, b"12345678").repeat(PINGS);
+    connection.send(&pings).is_ok()
 }
 
 #[test]

@@ -113,8 +113,8 @@ pub(super) async fn run(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 backoff = Backoff::default();
-                let trusted = || door.live.load().trusts(peer.ip());
-                let Some(one_of) = fleet.per_address.one_more(peer.ip(), trusted) else {
+                let trusted = door.trusts(peer.ip());
+                let Some(one_of) = fleet.per_address.one_more(peer.ip(), thread, trusted) else {
                     door.counters.turned_away();
                     tracing::debug!(
                         %peer,

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::calm::{self, Calm};
 use super::door::Door;
+use super::lane::Pause;
 use super::metrics::Counters;
 use super::per_address::OneOf;
 use super::proxy::Peer;
@@ -52,7 +53,7 @@ pub(super) fn http(max_header_bytes: usize) -> Http {
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    _one_of: OneOf,
+    one_of: OneOf,
     /// Whoever stops the thread waits until all of these are gone.
     _open: mpsc::Sender<()>,
     /// Last: who reads that it has ended finds the places free.
@@ -85,10 +86,15 @@ impl Place {
     ) -> Self {
         Self {
             _permit: permit,
-            _one_of: one_of,
+            one_of,
             _open: open,
             _counted: Counted::new(counters),
         }
+    }
+
+    /// For its turns, of those that its address has on this thread.
+    fn pause(&self) -> Pause {
+        Pause::none(Arc::clone(self.one_of.lane()))
     }
 }
 
@@ -103,9 +109,7 @@ pub(super) async fn serve(
     place: Place,
     mut stop: signal::Receiver<bool>,
 ) {
-    // Asked only where a flood is known of.
-    let trusted = || door.live.load().trusts(peer.ip());
-    if calm.waits(peer.ip()) && !trusted() {
+    if calm.waits(peer.ip()) && !door.trusts(peer.ip()) {
         tracing::debug!(%peer, "a connection has to wait: its address flooded the one before");
         tokio::select! {
             () = sleep(calm::WAIT) => {}
@@ -115,8 +119,9 @@ pub(super) async fn serve(
     // Refused only by a socket that is gone already.
     let _ = stream.set_nodelay(true);
     let limits = door.live.load().limits;
+    let pause = place.pause();
     let watch = Arc::new(Watch::new(place));
-    let io = TokioIo::new(Socket::new(stream, Arc::clone(&watch)));
+    let io = TokioIo::new(Socket::new(stream, Arc::clone(&watch), pause));
     let from = Peer::new(peer.ip());
     let service = service_fn(|request| door.answer(request, &from, &watch));
     let mut connection = std::pin::pin!(http.serve_connection_with_upgrades(io, service));
@@ -127,7 +132,7 @@ pub(super) async fn serve(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    if (watch.has_flooded() || calm::is_flood(&*error)) && !trusted() {
+                    if (watch.has_flooded() || calm::is_flood(&*error)) && !door.trusts(peer.ip()) {
                         calm.flooded(peer.ip());
                     }
                     tracing::debug!(%peer, %error, "a connection broke");

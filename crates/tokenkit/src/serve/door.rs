@@ -1,6 +1,7 @@
 //! The way of one request through the server: the server's own paths, the
 //! decision, and what becomes of the admitted.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -41,6 +42,11 @@ enum Step {
 }
 
 impl Door {
+    /// Whether a peer is a proxy that is trusted.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        self.live.load().trusts(peer)
+    }
+
     /// Answers a request.
     #[cfg(not(bare))]
     pub(super) fn answer(

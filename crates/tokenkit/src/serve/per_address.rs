@@ -1,8 +1,10 @@
-//! How many connections each address has, of which it has a most: so that no
-//! client alone takes the places of all others, busy or idle.
+//! What an address has however many its connections are: a most of them, so that
+//! no client alone takes the places of all others, busy or idle; and on each
+//! thread a lane, in which they wait for their turn.
 //!
 //! Addresses count as those of one client do everywhere: an IPv4 address, or a
-//! /64. Trusted proxies have no most, for behind one there may be anybody.
+//! /64. Trusted proxies have no most, and a lane for each connection, for behind
+//! one there may be anybody.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,13 +13,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::Cidr;
 
+use super::lane::Lane;
+
 /// The connections that are open, by their address. It is touched twice for each
 /// connection, never for a request, and holds no more addresses than there are
 /// connections.
 #[derive(Debug)]
 pub(super) struct PerAddress {
     most: usize,
-    open: Mutex<HashMap<Cidr, usize>>,
+    open: Mutex<HashMap<Cidr, Open>>,
+}
+
+/// The connections of an address.
+#[derive(Debug, Default)]
+struct Open {
+    count: usize,
+    /// Of the threads on which it had some since it had none.
+    lanes: Vec<(usize, Arc<Lane>)>,
+}
+
+impl Open {
+    fn lane(&mut self, thread: usize) -> Arc<Lane> {
+        let known = self.lanes.iter().find(|(of, _)| *of == thread);
+        if let Some((_, lane)) = known {
+            return Arc::clone(lane);
+        }
+        let lane = Arc::default();
+        self.lanes.push((thread, Arc::clone(&lane)));
+        lane
+    }
 }
 
 /// One connection of an address, until it is dropped.
@@ -25,6 +49,14 @@ pub(super) struct PerAddress {
 pub(super) struct OneOf {
     all: Arc<PerAddress>,
     address: Cidr,
+    lane: Arc<Lane>,
+}
+
+impl OneOf {
+    /// In which it waits for its turn.
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
 }
 
 impl PerAddress {
@@ -36,28 +68,34 @@ impl PerAddress {
         }
     }
 
-    /// One more connection of a peer; `None` where its address has the most that it
-    /// may. Who is trusted may have more, which is asked only then.
+    /// One more connection of a peer, on a thread; `None` where its address has the
+    /// most that it may. Who is trusted may have more.
     pub(super) fn one_more(
         self: &Arc<Self>,
         peer: IpAddr,
-        trusted: impl FnOnce() -> bool,
+        thread: usize,
+        trusted: bool,
     ) -> Option<OneOf> {
         let address = Cidr::of_client(peer.into());
         let mut all = self.lock();
         let open = all.entry(address).or_default();
-        if *open >= self.most && !trusted() {
+        let lane = if trusted {
+            Arc::default()
+        } else if open.count < self.most {
+            open.lane(thread)
+        } else {
             return None;
-        }
-        *open += 1;
+        };
+        open.count += 1;
         drop(all);
         Some(OneOf {
             all: Arc::clone(self),
             address,
+            lane,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Cidr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Cidr, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,8 +103,8 @@ impl PerAddress {
 impl Drop for OneOf {
     fn drop(&mut self) {
         if let Entry::Occupied(mut open) = self.all.lock().entry(self.address) {
-            *open.get_mut() -= 1;
-            if *open.get() == 0 {
+            open.get_mut().count -= 1;
+            if open.get().count == 0 {
                 open.remove();
             }
         }
@@ -75,6 +113,8 @@ impl Drop for OneOf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -84,7 +124,7 @@ mod tests {
     #[test]
     fn an_address_has_its_share_and_others_have_theirs() {
         let all = Arc::new(PerAddress::new(2, 100));
-        let one_more = |text| all.one_more(ip(text), || false);
+        let one_more = |text| all.one_more(ip(text), 0, false);
         let first = one_more("192.0.2.1");
         let second = one_more("::ffff:192.0.2.1");
         assert!(first.is_some() && second.is_some());
@@ -103,19 +143,41 @@ mod tests {
     fn whoever_is_trusted_has_no_most() {
         let all = Arc::new(PerAddress::new(1, 100));
         let proxy = ip("192.0.2.1");
-        let _first = all
-            .one_more(proxy, || unreachable!("there is room"))
-            .unwrap();
-        let second = all.one_more(proxy, || true).unwrap();
-        assert!(all.one_more(proxy, || false).is_none());
+        let _first = all.one_more(proxy, 0, false).unwrap();
+        let second = all.one_more(proxy, 0, true).unwrap();
+        assert!(all.one_more(proxy, 0, false).is_none());
         drop(second);
+    }
+
+    #[test]
+    fn an_address_has_a_lane_on_each_thread_and_who_is_trusted_more() {
+        let all = Arc::new(PerAddress::new(0, 100));
+        // Kept, so that no other lane comes to lie where one was.
+        let mut kept = Vec::new();
+        let mut lane = |text, thread, trusted| {
+            let one_of = all.one_more(ip(text), thread, trusted).unwrap();
+            let lane = Arc::as_ptr(one_of.lane());
+            kept.push(one_of);
+            lane
+        };
+        let first = lane("192.0.2.1", 0, false);
+        assert_eq!(lane("192.0.2.1", 0, false), first);
+        let of_others = [
+            lane("192.0.2.1", 1, false),
+            lane("192.0.2.2", 0, false),
+            lane("192.0.2.1", 0, true),
+            lane("192.0.2.1", 0, true),
+        ];
+        let known: HashSet<_> = of_others.into_iter().chain([first]).collect();
+        assert_eq!(known.len(), 5);
+        assert_eq!(lane("192.0.2.1", 1, false), of_others[0]);
     }
 
     #[test]
     fn nothing_is_kept_of_addresses_that_have_gone() {
         let all = Arc::new(PerAddress::new(1, 100));
         let gone: Vec<_> = (0..50_u32)
-            .filter_map(|number| all.one_more(IpAddr::V4(number.into()), || false))
+            .filter_map(|number| all.one_more(IpAddr::V4(number.into()), 0, false))
             .collect();
         assert_eq!(all.lock().len(), 50);
         drop(gone);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::pause::Pause;
+use super::lane::Pause;
 use super::turn::{Next, Turn};
 use super::watch::Watch;
 
@@ -33,12 +33,12 @@ pub(super) struct Socket {
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, pause: Pause) -> Self {
         Self {
             stream,
             watch,
             turn: Turn::default(),
-            pause: Pause::default(),
+            pause,
             lingering: None,
         }
     }
