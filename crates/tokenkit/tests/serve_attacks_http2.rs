@@ -3,11 +3,13 @@
 
 mod serve_support;
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serve_support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, HELLO, PING, RST_STREAM,
     SETTINGS, Told, frame, literal, request,
 };
 use serve_support::upstream::Upstream;
@@ -90,6 +92,28 @@ fn streams_that_are_reset_at_once_end_the_connection() {
     assert!(told.closed, "{told:?}");
     // Where our own sending broke first, the word may be lost.
     assert!(matches!(told.goaway, Some(CALM) | None), "{told:?}");
+}
+
+#[test]
+fn who_takes_no_answers_holds_up_nobody_of_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder, "header_timeout_s = 3600", "", &["--threads", "1"]);
+    let mut deaf = TcpStream::connect(server.listen).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    deaf.write_all(HELLO).unwrap();
+    // Until the answers fill the way back, and these the way there.
+    let pings = frame(PING, 0, 0, b"12345678").repeat(1000);
+    let is_full = (0..10_000).any(|_| deaf.write_all(&pings).is_err());
+    assert!(is_full, "170 MB of pings were taken");
+    let mut other = Frames::connect(server.listen);
+    let block = request("GET", "/", &[]);
+    for i in 0..100 {
+        let head = frame(HEADERS, END_HEADERS | END_STREAM, stream(i), &block);
+        other.send(&head).unwrap();
+    }
+    other.send(&frame(GOAWAY, 0, 0, &[0; 8])).unwrap();
+    assert_eq!(other.wait().heads, 100);
 }
 
 #[test]

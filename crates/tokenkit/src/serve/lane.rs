@@ -7,10 +7,8 @@
 //! have many turns while everybody else has one.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::task::yield_now;
 
@@ -27,23 +25,12 @@ struct State {
     /// In the order of their turns, which is that of their tickets.
     waiting: VecDeque<(u64, Waker)>,
     last_ticket: u64,
-    turn: Whose,
-}
-
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Whose {
-    /// Nobody waits for it.
-    #[default]
-    Nobodys,
-    /// The next one's in the lane, once the round is over.
-    AfterRound,
-    /// That of who has this ticket, and has not taken the turn yet.
-    Of(u64),
+    /// Whether there is a task that gives them their turns.
+    is_kept: bool,
 }
 
 impl State {
-    /// Where in the lane a ticket is, if it is: O(log n).
+    /// Where in the lane a ticket is, until its turn comes: O(log n).
     fn place(&self, ticket: u64) -> Option<usize> {
         let found = self
             .waiting
@@ -57,32 +44,26 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a round: the runtime wakes the lane once it has run all tasks that
-    /// were ready and has asked the system what else there is to do.
+    /// Gives one its turn after each round, until nobody waits.
     ///
-    /// A task that only gave way would come back sooner: with HTTP/2 each request
-    /// of a connection wakes the connection's own task.
-    fn begin_round(self: &Arc<Self>) {
-        let waker = Waker::from(Arc::clone(self));
-        // It always waits when it is first polled, and wakes whoever did that
-        // once it is over, though it is gone by then.
-        let _ = pin!(yield_now()).poll(&mut Context::from_waker(&waker));
-    }
-}
-
-/// A round is over. The next begins only where the turn is taken: the runtime
-/// must not be asked for one by what it wakes.
-impl Wake for Lane {
-    fn wake(self: Arc<Self>) {
-        let mut state = self.lock();
-        match state.waiting.pop_front() {
-            Some((ticket, task)) => {
-                state.turn = Whose::Of(ticket);
-                drop(state);
-                task.wake();
-            }
-            None => state.turn = Whose::Nobodys,
+    /// It is a task of its own, for the runtime looks at a task that gives way
+    /// again once it has run all that were ready and has asked the system what
+    /// else there is to do. A connection's own task would come back sooner: with
+    /// HTTP/2 each request wakes it. And who has the turn may not take it for
+    /// long, such as one whose client reads nothing: nobody waits for that.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            yield_now().await;
+            let Some(task) = self.next() else { return };
+            task.wake();
         }
+    }
+
+    fn next(&self) -> Option<Waker> {
+        let mut state = self.lock();
+        let next = state.waiting.pop_front();
+        state.is_kept = next.is_some();
+        next.map(|(_, task)| task)
     }
 }
 
@@ -100,17 +81,21 @@ impl Pause {
     }
 
     /// Begins one, which the task of `cx` waits for.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
-        self.end();
+        self.leave();
         let mut state = self.lane.lock();
         state.last_ticket += 1;
         let ticket = state.last_ticket;
         state.waiting.push_back((ticket, cx.waker().clone()));
         self.ticket = Some(ticket);
-        if state.turn == Whose::Nobodys {
-            state.turn = Whose::AfterRound;
+        if !state.is_kept {
+            state.is_kept = true;
             drop(state);
-            self.lane.begin_round();
+            tokio::spawn(Arc::clone(&self.lane).keep());
         }
     }
 
@@ -124,33 +109,24 @@ impl Pause {
             state.waiting[place].1.clone_from(cx.waker());
             return Poll::Pending;
         }
-        drop(state);
-        self.end();
+        self.ticket = None;
         Poll::Ready(())
     }
 
-    /// Takes the turn, or leaves the lane before it has come.
-    fn end(&mut self) {
-        let Some(ticket) = self.ticket.take() else {
-            return;
-        };
-        let mut state = self.lane.lock();
-        if let Some(place) = state.place(ticket) {
-            state.waiting.remove(place);
-        } else if state.waiting.is_empty() {
-            state.turn = Whose::Nobodys;
-        } else {
-            state.turn = Whose::AfterRound;
-            drop(state);
-            self.lane.begin_round();
+    /// Leaves the lane, if it is in it.
+    fn leave(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut state = self.lane.lock();
+            if let Some(place) = state.place(ticket) {
+                state.waiting.remove(place);
+            }
         }
     }
 }
 
-/// A turn that was given and not taken goes to the next.
 impl Drop for Pause {
     fn drop(&mut self) {
-        self.end();
+        self.leave();
     }
 }
 
@@ -235,48 +211,35 @@ mod tests {
             before(last_x, "abc") <= 4,
             "nobody else's lane is waited for: {seen}"
         );
-        assert_eq!(one.lock().turn, Whose::Nobodys);
+        assert!(!one.lock().is_kept);
     }
 
     #[tokio::test]
-    async fn who_goes_before_its_turn_or_with_it_stops_nobody() {
+    async fn who_leaves_or_does_not_take_its_turn_stops_nobody() {
         let lane = Arc::new(Lane::default());
-        let wait = |lane: &Arc<Lane>| {
-            let mut pause = Pause::none(Arc::clone(lane));
+        let wait = || {
+            let mut pause = Pause::none(Arc::clone(&lane));
             pause.begin(&mut Context::from_waker(Waker::noop()));
             pause
         };
-        let [first, second, third] = [wait(&lane), wait(&lane), wait(&lane)];
-        // In the lane yet.
-        drop(second);
-        yield_now().await;
-        yield_now().await;
-        assert_eq!(lane.lock().turn, Whose::Of(1));
-        // Given its turn, which it never takes.
-        drop(first);
-        assert_eq!(lane.lock().turn, Whose::AfterRound);
-        yield_now().await;
-        yield_now().await;
-        assert_eq!(lane.lock().turn, Whose::Of(3));
-        drop(third);
-        assert_eq!(lane.lock().turn, Whose::Nobodys);
-        // And all go while the round is under way.
-        drop(wait(&lane));
-        assert_eq!(lane.lock().turn, Whose::AfterRound);
-        let mut next = wait(&lane);
-        poll_fn(|cx| next.poll_over(cx)).await;
-        assert_eq!(lane.lock().turn, Whose::Nobodys);
-    }
-
-    #[test]
-    fn outside_a_runtime_nobody_is_left_waiting() {
-        let lane = Arc::new(Lane::default());
+        let [mut idle, gone, mut last] = [wait(), wait(), wait()];
+        drop(gone);
+        // The first is not polled, and the last is.
+        poll_fn(|cx| last.poll_over(cx)).await;
         let cx = &mut Context::from_waker(Waker::noop());
-        let [mut first, mut second] = [0; 2].map(|_| Pause::none(Arc::clone(&lane)));
-        first.begin(cx);
-        second.begin(cx);
-        assert!(first.poll_over(cx).is_ready());
-        assert!(second.poll_over(cx).is_ready());
-        assert!(second.poll_over(cx).is_ready(), "there is none any more");
+        assert!(idle.poll_over(cx).is_ready());
+        assert!(idle.poll_over(cx).is_ready(), "there is none any more");
+        yield_now().await;
+        yield_now().await;
+        assert!(!lane.lock().is_kept);
+        // All leave while there is a task that would give them their turn.
+        drop(wait());
+        assert!(lane.lock().is_kept);
+        poll_fn(|cx| {
+            last.begin(cx);
+            Poll::Ready(())
+        })
+        .await;
+        poll_fn(|cx| last.poll_over(cx)).await;
     }
 }

@@ -8,10 +8,9 @@
 /// Bytes of HTTP/2 in one turn, without what bodies hold: some ten requests.
 const BYTES: usize = 512;
 
-/// How HTTP/2 begins (RFC 9113, section 3.4).
+/// How HTTP/2 begins (RFC 9113, section 3.4). What breaks off from it is HTTP/1.1:
+/// its methods may begin so too.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// So many bytes of it are how no method of HTTP/1.1 begins.
-const TELLING: usize = 3;
 
 /// Requests that a client may take back besides every second one.
 const FREE_RESETS: u32 = 100;
@@ -66,14 +65,14 @@ impl Turn {
         match self {
             Self::Http1 => Next::More,
             Self::Opening(known) => {
-                let rest = &PREFACE[*known..TELLING];
+                let rest = &PREFACE[*known..];
                 let more = rest.len().min(bytes.len());
                 *self = if bytes[..more] != rest[..more] {
                     Self::Http1
                 } else if more < rest.len() {
                     Self::Opening(*known + more)
                 } else {
-                    Self::Http2(BYTES, Frames::behind_preface(PREFACE.len() - TELLING))
+                    Self::Http2(BYTES, Frames::default())
                 };
                 match self {
                     // What stands behind that counts.
@@ -97,7 +96,7 @@ impl Turn {
 }
 
 /// A place in a run of frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frames {
     /// Bytes of a head that have come.
     head: usize,
@@ -111,18 +110,6 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Before the first frame, and so many bytes that belong to none.
-    fn behind_preface(bytes: usize) -> Self {
-        Self {
-            head: 0,
-            length: 0,
-            kind: u8::MAX,
-            payload: bytes,
-            heads: 0,
-            resets: 0,
-        }
-    }
-
     /// What is yet to come of the body's piece that it is in.
     fn body(self) -> usize {
         if self.kind == DATA { self.payload } else { 0 }
@@ -186,7 +173,7 @@ mod tests {
     #[test]
     fn the_preface_is_known_however_it_is_cut() {
         let whole = after(&[PREFACE]);
-        assert_eq!(whole.left(), Some(BYTES - 21));
+        assert_eq!(whole.left(), Some(BYTES));
         for at in 0..PREFACE.len() {
             assert_eq!(after(&[&PREFACE[..at], b"", &PREFACE[at..]]), whole, "{at}");
         }
@@ -196,7 +183,7 @@ mod tests {
 
     #[test]
     fn other_methods_are_of_http_1() {
-        for line in [&b"GET / HTTP/1.1"[..], b"POST / HTTP/1.1", b"PROPFIND /"] {
+        for line in [&b"GET / HTTP/1.1"[..], b"PROPFIND /", b"PRI / HTTP/1.1"] {
             assert_eq!(after(&[line]), Turn::Http1);
             assert_eq!(after(&[&line[..1], &line[1..]]), Turn::Http1);
             assert_eq!(after(&[line]).left(), None);
@@ -213,7 +200,7 @@ mod tests {
             let ends = (1..)
                 .find(|_| turn.read(&frame(kind, 0)) == Next::Others)
                 .unwrap();
-            assert_eq!(ends, (BYTES - 21).div_ceil(HEAD), "{kind}");
+            assert_eq!(ends, BYTES.div_ceil(HEAD), "{kind}");
             // And the next one.
             let ends = (1..)
                 .find(|_| turn.read(&frame(kind, 0)) == Next::Others)

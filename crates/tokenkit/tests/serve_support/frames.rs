@@ -29,6 +29,9 @@ pub(crate) struct Told {
     pub(crate) closed: bool,
 }
 
+/// How a connection begins: the preface, and settings that set nothing.
+pub(crate) const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// Types of frames (RFC 9113, section 6).
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -49,9 +52,7 @@ impl Frames {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-            .unwrap();
+        stream.write_all(HELLO).unwrap();
         let other = stream.try_clone().unwrap();
         let told_to_go = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&told_to_go);
