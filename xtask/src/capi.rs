@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::built;
 use crate::disk::{read, renewed, write};
 use crate::header;
 use crate::install::{self, Build};
@@ -78,7 +79,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let place = Place {
         prefix: target().join("capi/prefix"),
         work: target().join("capi/work"),
-        tokenkit: target().join("debug/tokenkit"),
+        tokenkit: built::program()?,
     };
     install::run(&place.prefix, Build::Test)?;
     exports_are(&header, &place.prefix.join("lib/libtokenkit.so"))?;

@@ -2,9 +2,10 @@
 //! answers under attack, beside that of the moments in between.
 //!
 //! It measures, so it is not run with the tests but by `cargo xtask prove`. An
-//! attacker sends as fast as it can over one connection after the other, and
-//! gets what the server and the client that behaves leave of the processor: what
-//! its own sending takes would on another machine cost them nothing.
+//! attacker sends as fast as it can over one connection after the other, or over
+//! many at once, and gets what the server and the client that behaves leave of
+//! the processor: what its own sending takes would on another machine cost them
+//! nothing.
 
 #![expect(clippy::print_stdout, reason = "what it measured is what it is for")]
 
