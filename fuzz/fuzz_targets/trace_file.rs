@@ -11,15 +11,20 @@ use trace::{Action, StepKind, Trace, replay};
 /// Each replay sets up an engine; a long one only repeats what a short one does.
 const MAX_STEPS: usize = 64;
 
-/// The last second that is compared: far from where the engine's words end
+/// The second up to which is compared: far from where the engine's words end
 /// and its times saturate, which the twin's do not.
-const LAST_SECOND: u64 = 1 << 35;
+const END: u64 = 1 << 35;
+
+/// The windows that are compared: the engine tells those apart that are less
+/// than 2^28 from each other, the twin all.
+const WINDOWS: u64 = 1 << 28;
 
 /// The longest token that is compared: the engine looks up no longer ones.
 const MAX_TOKEN_LEN: usize = 512;
 
 /// Whether the twin, which has no bounds, can be held against the engine.
 fn within_bounds(trace: &Trace) -> bool {
+    let end = END.min(u64::from(trace.config.failures.window_s) * WINDOWS);
     let mut tokens = trace.sessions.iter().map(|session| &session.token);
     tokens.all(|token| token.len() <= MAX_TOKEN_LEN)
         && trace.steps.iter().all(|step| {
@@ -27,7 +32,7 @@ fn within_bounds(trace: &Trace) -> bool {
                 StepKind::Do(Action::AddSession(session)) => Some(&session.token),
                 StepKind::Do(_) | StepKind::Decide { .. } => None,
             };
-            step.at <= LAST_SECOND && token.is_none_or(|token| token.len() <= MAX_TOKEN_LEN)
+            step.at < end && token.is_none_or(|token| token.len() <= MAX_TOKEN_LEN)
         })
 }
 

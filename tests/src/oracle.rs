@@ -119,8 +119,11 @@ impl Oracle {
         let address = self.addresses.entry(unit(ask.ip)).or_default();
         let blocked = !exempt && at < address.blocked_until;
         if blocked && !shadows.lets(Reason::IpBlocked) {
+            // A reading: an answer tells of 136 years of waiting at most, as
+            // 32 bits hold them.
+            let wait_s = (address.blocked_until - at).min(u32::MAX.into());
             return Answer {
-                retry_after: Some(Some(address.blocked_until - at)),
+                retry_after: Some(Some(wait_s)),
                 ..refused(Reason::IpBlocked, by_server)
             };
         }

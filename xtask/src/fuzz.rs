@@ -100,11 +100,13 @@ fn one(target: &str, until: Until, seed: Option<u64>) -> Result<Program, Failure
 /// cargo-fuzz on nightly, or on the toolchain at hand with its unstable flags
 /// unlocked: the sanitizer's runtime comes with stable Rust too.
 fn cargo_fuzz(command: &str) -> Program {
-    if Program::cargo("+nightly --version").succeeds() {
+    let program = if Program::cargo("+nightly --version").succeeds() {
         Program::cargo("+nightly fuzz").arg(command)
     } else {
         Program::cargo("fuzz")
             .arg(command)
             .env("RUSTC_BOOTSTRAP", "1")
-    }
+    };
+    // Where a target fails, its own backtrace and not cargo-fuzz's.
+    program.env("RUST_LIB_BACKTRACE", "0")
 }

@@ -85,8 +85,9 @@ impl std::error::Error for Failure {
     }
 }
 
-/// Lines of a program that are shown once it has failed.
-const SHOWN_LINES: usize = 40;
+/// Lines of a program that are shown once it has failed: enough for a panic with
+/// its backtrace and what a fuzzer says after it.
+const SHOWN_LINES: usize = 200;
 
 /// A program about to run in the workspace's root.
 pub(crate) struct Program {

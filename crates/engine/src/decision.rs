@@ -206,7 +206,8 @@ impl Decision {
         self.budget
     }
 
-    /// Seconds to wait before another try, on a 429.
+    /// Seconds to wait before another try, on a 429; `u32::MAX` where it is
+    /// longer, as only a clock that was set far back can make it.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
         (self.status() == 429).then_some(self.retry_after_s)
