@@ -39,6 +39,30 @@ pub(crate) struct Check {
     pub(crate) again_percent: Option<u64>,
 }
 
+/// When one fuzz target has run enough: all of them take a third of the time.
+fn fuzzed(size: Size) -> Until {
+    match size.seconds(35) {
+        Some(seconds) => Until::Seconds((seconds / FUZZ_TARGETS).max(5)),
+        None => Until::Runs(100_000_000),
+    }
+}
+
+const FUZZ_TARGETS: u64 = 14;
+
+/// The check that a fuzz target is: whatever it tries, no panic, and no answer
+/// that is wrong.
+macro_rules! fuzzing {
+    ($target:literal, $invariants:literal, $what:literal $(,)?) => {
+        Check {
+            name: concat!("fuzzing: ", $target),
+            invariants: $invariants,
+            what: $what,
+            programs: |size, seed| fuzz::programs(fuzzed(size), Some(seed), Some($target)),
+            again_percent: None,
+        }
+    };
+}
+
 /// A test that runs as long as it is told, by the profile of long runs.
 fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u64) -> Program {
     let test = Program::cargo("test --profile prove")
@@ -56,7 +80,7 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 const BILLION: u64 = 1_000_000_000;
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 17] = [
+pub(crate) const CHECKS: [Check; 30] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -222,21 +246,76 @@ pub(crate) const CHECKS: [Check; 17] = [
         },
         again_percent: None,
     },
-    Check {
-        name: "fuzzing",
-        invariants: "1, 2, 3, 6, 7",
-        what: "Every fuzz target from its seeds: whatever comes in, no panic, no answer but the slow \
-               twin's.",
-        programs: |size, seed| {
-            let targets = fuzz::targets()?.len() as u64;
-            let until = match size.seconds(35) {
-                Some(seconds) => Until::Seconds((seconds / targets).max(5)),
-                None => Until::Runs(100_000_000),
-            };
-            fuzz::programs(until, Some(seed), None)
-        },
-        again_percent: None,
-    },
+    fuzzing!(
+        "capi",
+        "7",
+        "The C interface, called with whatever bytes in whatever order: no call panics, none that failed admits.",
+    ),
+    fuzzing!(
+        "cidr",
+        "7",
+        "Address blocks, read and shown: they hold the addresses that share their first bits, and no others.",
+    ),
+    fuzzing!(
+        "decide",
+        "1, 2, 3",
+        "The engine and its slow twin answer every script of requests and changes alike.",
+    ),
+    fuzzing!(
+        "forwarded",
+        "7",
+        "Whatever a client writes where proxies name their peer, the client is who the trusted proxy names.",
+    ),
+    fuzzing!(
+        "http",
+        "6, 7",
+        "Whatever bytes are sent to a server behind the gate: nothing passes without the one right key.",
+    ),
+    fuzzing!(
+        "identity",
+        "7",
+        "Whatever headers a request has, the service behind is told of nobody but its one key's owner.",
+    ),
+    fuzzing!(
+        "import",
+        "6",
+        "Whatever stands in a file of keys, each row is a key or an error that shows no secret.",
+    ),
+    fuzzing!(
+        "key_form",
+        "7",
+        "What is read as a key is shown again to the letter, and a right check makes a right body read.",
+    ),
+    fuzzing!(
+        "ledger",
+        "1, 7",
+        "A ledger's file with any damage is refused or counts wrongly, and without damage no limit is exceeded.",
+    ),
+    fuzzing!(
+        "origin",
+        "7",
+        "A list of origins, read and shown: a wildcard keeps to whole labels below its name.",
+    ),
+    fuzzing!(
+        "route",
+        "7",
+        "However a path is spelt, no less is asked for it than for its plain spelling.",
+    ),
+    fuzzing!(
+        "settings",
+        "6",
+        "Whatever an operator writes, an error of one line without a secret, or settings that read back.",
+    ),
+    fuzzing!(
+        "trace_file",
+        "1, 2, 3",
+        "Whatever a trace file holds, an error, or steps that the engine and its slow twin answer alike.",
+    ),
+    fuzzing!(
+        "wire",
+        "7",
+        "Whatever a preflight asks, its answer's headers are whole, and grant nothing to an origin not listed.",
+    ),
     Check {
         name: "kill -9 of who writes the store",
         invariants: "4",
@@ -280,3 +359,18 @@ pub(crate) const CHECKS: [Check; 17] = [
         again_percent: None,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fuzz_target_is_a_check() {
+        let checks = CHECKS
+            .iter()
+            .filter_map(|check| check.name.strip_prefix("fuzzing: "));
+        let checks: Vec<&str> = checks.collect();
+        assert_eq!(checks, fuzz::targets().unwrap());
+        assert_eq!(checks.len() as u64, FUZZ_TARGETS);
+    }
+}
