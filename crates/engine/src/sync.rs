@@ -42,6 +42,18 @@ pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
     builder
 }
 
+/// A model in turns, with so many pre-emptions. Where these are fewer than three,
+/// for in turns three would take too long, three are tried without turns besides.
+#[cfg(all(test, loom))]
+pub(crate) fn bounded_in_turns(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
+    let test = std::sync::Arc::new(test);
+    if preemptions < 3 {
+        let test = test.clone();
+        bounded(3).check(move || test());
+    }
+    in_turns(|| bounded(preemptions).check(move || test()));
+}
+
 /// Before a step on a word that is of none of these types: here shuttle may let
 /// another thread go first. Nothing else needs to be told.
 #[cfg(not(shuttle))]

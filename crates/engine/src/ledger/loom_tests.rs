@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::plain::{Shared, hour, key};
 use crate::key::KeyId;
-use crate::sync::{AtomicU64, Ordering, bounded, in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded, bounded_in_turns, in_turns};
 
 /// Lines of the area: the first is nobody's, then two of nodes and three rings.
 const LINES: usize = 6;
@@ -17,7 +17,7 @@ fn spawn_claim(shared: &Arc<Shared>, key: KeyId, at: u32) -> thread::JoinHandle<
 }
 
 fn model(test: impl Fn() + Sync + Send + 'static) {
-    in_turns(|| bounded(3).check(test));
+    bounded_in_turns(3, test);
 }
 
 #[test]
@@ -99,7 +99,8 @@ fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
 #[test]
 fn loom_whoever_finds_a_slot_given_finds_it_empty() {
     let keys = [key(0), key(1)];
-    // Two pre-emptions: with three it takes more than ten minutes.
+    // Two pre-emptions: three take more than ten minutes in turns, and more than
+    // three without, for a ring is cleared on both sides.
     let model = bounded(2);
     let test = move || {
         let shared = Shared::new(LINES);
