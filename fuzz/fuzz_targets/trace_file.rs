@@ -11,7 +11,7 @@ use trace::{Action, StepKind, Trace, replay};
 /// Each replay sets up an engine; a long one only repeats what a short one does.
 const MAX_STEPS: usize = 64;
 
-/// The second up to which is compared: far from where the engine's words end
+/// The second before which steps are compared: far from where the engine's words end
 /// and its times saturate, which the twin's do not.
 const END: u64 = 1 << 35;
 
