@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use engine::{Clock, Engine, FailureConfig, Hour, LedgerFault, LedgerView, Reason, reset_ledger};
 use ledger_support::{
-    NOW, ask, failures, folder, guess, key, open, open_at, put, record, record_fast, secret,
+    HOUR, NOW, ask, failures, folder, guess, key, open, open_at, put, record, record_fast, secret,
 };
 
 /// Words of the control line: room, lines taken, slots that rest, the machine's
@@ -113,6 +113,26 @@ fn circles_end_and_are_told() {
         damage.iter().any(|what| what.contains("said to be taken")),
         "{damage:?}"
     );
+}
+
+/// Such counts look like damage; the report says what else they may be.
+#[test]
+fn counts_of_a_clock_that_was_ahead_are_told_until_it_is_there_again() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let ahead = NOW + 10 * HOUR;
+    let engine = open_at(&path, ahead).unwrap();
+    put(&engine, 1, 5);
+    assert_eq!(ask(&engine, 1), Reason::Allowed);
+    let view = LedgerView::open(&path).unwrap();
+    let told = view.report(NOW).damage;
+    let [one] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(one.contains("by a clock that was ahead"), "{one}");
+    for unix_s in [ahead - HOUR, ahead] {
+        assert_eq!(view.report(unix_s).damage, Vec::<String>::new());
+    }
 }
 
 /// What a child of `fork` has put in is not its parent's to give out.

@@ -218,7 +218,8 @@ impl LedgerView {
             match self.ring(slot).map(|ring| ring.newest().number()) {
                 None => tell(format!("the counts of key {id} lie beyond the file's end")),
                 Some(hour) if hour > latest => tell(format!(
-                    "key {id} has counts of an hour that has not come ({hour})"
+                    "key {id} has counts of an hour that has not come ({hour}), by damage \
+                     or by a clock that was ahead"
                 )),
                 Some(_) => {}
             }
