@@ -8,8 +8,19 @@ use crate::side_by_side;
 pub(crate) enum Until {
     /// After so many seconds.
     Seconds(u64),
-    /// After so many inputs.
+    /// After so many inputs: a long run, see [`Build::Quick`].
     Runs(u64),
+}
+
+/// How the targets are built.
+#[derive(Clone, Copy)]
+enum Build {
+    /// With AddressSanitizer, which takes nine tenths of the time of an input.
+    Sanitized,
+    /// Without, and with all optimisation; assertions and checks of overflow
+    /// remain. For long runs: what they keep is tried again [`Self::Sanitized`],
+    /// so that memory is looked after wherever an input came to.
+    Quick,
 }
 
 /// Runs every target, or the one named, for a while each, as many at once as
@@ -47,9 +58,25 @@ pub(crate) fn programs(
         )));
     }
     let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
-    let mut programs = vec![cargo_fuzz("build").words(wanted.unwrap_or(""))];
-    for target in targets.iter().filter(chosen) {
-        programs.push(one(target, until, seed)?);
+    let build = |build| cargo_fuzz("build", build).words(wanted.unwrap_or(""));
+    let mut programs = Vec::new();
+    match until {
+        Until::Seconds(seconds) => {
+            programs.push(build(Build::Sanitized));
+            let stop = format!("-max_total_time={seconds}");
+            for target in targets.iter().filter(chosen) {
+                programs.push(one(target, Build::Sanitized, &stop, seed)?);
+            }
+        }
+        Until::Runs(runs) => {
+            programs.extend([build(Build::Quick), build(Build::Sanitized)]);
+            let stop = format!("-runs={runs}");
+            for target in targets.iter().filter(chosen) {
+                programs.push(one(target, Build::Quick, &stop, seed)?);
+                // Those of the corpus alone.
+                programs.push(one(target, Build::Sanitized, "-runs=0", seed)?);
+            }
+        }
     }
     Ok(programs)
 }
@@ -66,11 +93,12 @@ pub(crate) fn targets() -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-fn one(target: &str, until: Until, seed: Option<u64>) -> Result<Program, Failure> {
+/// A target, until what libFuzzer is told by `stop`.
+fn one(target: &str, build: Build, stop: &str, seed: Option<u64>) -> Result<Program, Failure> {
     let corpus = format!("fuzz/corpus/{target}");
     std::fs::create_dir_all(root().join(&corpus))
         .map_err(|error| Failure::found(format!("cannot make {corpus}: {error}")))?;
-    let mut fuzzer = cargo_fuzz("run").arg(target).arg(&corpus);
+    let mut fuzzer = cargo_fuzz("run", build).arg(target).arg(&corpus);
     let own = format!("fuzz/seeds/{target}");
     let more = (target == "trace_file").then_some("tests/traces");
     for seeds in [own.as_str()].into_iter().chain(more) {
@@ -78,10 +106,7 @@ fn one(target: &str, until: Until, seed: Option<u64>) -> Result<Program, Failure
             fuzzer = fuzzer.arg(seeds);
         }
     }
-    fuzzer = fuzzer.words("--").arg(match until {
-        Until::Seconds(seconds) => format!("-max_total_time={seconds}"),
-        Until::Runs(runs) => format!("-runs={runs}"),
-    });
+    fuzzer = fuzzer.words("--").arg(stop);
     // Only the first and the last lines matter; new coverage is not news.
     fuzzer = fuzzer.words("-print_final_stats=1 -print_funcs=0 -verbosity=0 -timeout=10");
     // What waits for its last reader looks like a leak, and takes most of the
@@ -99,14 +124,19 @@ fn one(target: &str, until: Until, seed: Option<u64>) -> Result<Program, Failure
 
 /// cargo-fuzz on nightly, or on the toolchain at hand with its unstable flags
 /// unlocked: the sanitizer's runtime comes with stable Rust too.
-fn cargo_fuzz(command: &str) -> Program {
-    let program = if Program::cargo("+nightly --version").succeeds() {
+fn cargo_fuzz(command: &str, build: Build) -> Program {
+    let mut program = if Program::cargo("+nightly --version").succeeds() {
         Program::cargo("+nightly fuzz").arg(command)
     } else {
         Program::cargo("fuzz")
             .arg(command)
             .env("RUSTC_BOOTSTRAP", "1")
     };
+    if let Build::Quick = build {
+        program = program
+            .words("--sanitizer none --target-dir fuzz/target/quick")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3");
+    }
     // Where a target fails, its own backtrace and not cargo-fuzz's.
     program.env("RUST_LIB_BACKTRACE", "0")
 }

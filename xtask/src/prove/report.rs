@@ -89,7 +89,8 @@ impl Page {
              wrote it down. The numbers of the invariants are those of [ARCHITECTURE.md](../ARCHITECTURE.md). What\n\
              a run did is what its time allowed; `cargo xtask prove --full` does a billion operations, decisions\n\
              of threads and decisions of processes, a hundred million addresses, and a hundred million executions\n\
-             of each fuzz target. `cargo xtask prove NAME` with what the last column says does a row again.\n\n\
+             of each fuzz target, of which it tries what it kept once more with AddressSanitizer.\n\
+             `cargo xtask prove NAME` with what the last column says does a row again.\n\n\
              Machine of the latest: {machine}.\n\n\
              | check | invariants | how often | time | found | day, commit | by |\n\
              |---|---|---|---:|---|---|---|\n"
