@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::plain::{Shared, hour, key};
 use crate::key::KeyId;
-use crate::sync::{AtomicU64, Ordering, bounded, bounded_in_turns, in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded_in_turns};
 
 /// Lines of the area: the first is nobody's, then two of nodes and three rings.
 const LINES: usize = 6;
@@ -84,8 +84,7 @@ fn loom_a_rested_slot_goes_to_one_key() {
 #[test]
 fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
     let keys = [key(0), key(1), key(2)];
-    // Without turns: a ring is cleared on both sides, which makes too many.
-    bounded(3).check(move || {
+    model(move || {
         let shared = Shared::new(LINES);
         shared.claim(keys[0], 10);
         shared.give_back(keys[0], 10);
@@ -99,10 +98,7 @@ fn loom_a_rested_slot_goes_to_one_of_two_new_keys() {
 #[test]
 fn loom_whoever_finds_a_slot_given_finds_it_empty() {
     let keys = [key(0), key(1)];
-    // Two pre-emptions: three take more than ten minutes in turns, and more than
-    // three without, for a ring is cleared on both sides.
-    let model = bounded(2);
-    let test = move || {
+    model(move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(keys[0], 10);
         shared.count(before, hour(10), 7);
@@ -116,8 +112,7 @@ fn loom_whoever_finds_a_slot_given_finds_it_empty() {
         let other = thread::spawn(move || claim(&theirs));
         let mine = claim(&shared);
         assert_eq!(mine, other.join().unwrap(), "one key, two slots");
-    };
-    in_turns(|| model.check(test));
+    });
 }
 
 /// The broken twin: looks whether the branch is free, then writes. Loom must
