@@ -414,7 +414,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
-    use crate::sync::in_turns;
+    use crate::sync::whole_in_turns;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -446,10 +446,6 @@ mod loom_tests {
         })
     }
 
-    fn model(test: impl Fn() + Sync + Send + 'static) {
-        in_turns(|| loom::model(test));
-    }
-
     fn hour(number: u64) -> Hour {
         Hour::of(number * 3600)
     }
@@ -465,7 +461,7 @@ mod loom_tests {
 
     #[test]
     fn loom_two_charges_at_the_last_unit() {
-        model(|| {
+        whole_in_turns(|| {
             let key = key();
             assert_eq!(admitted(key.charge(hour(1), 1, 2)), 1);
             let other = charge_at(&key, 1, 2);
@@ -477,7 +473,7 @@ mod loom_tests {
 
     #[test]
     fn loom_charge_against_roll_over() {
-        model(|| {
+        whole_in_turns(|| {
             let key = key();
             assert_eq!(admitted(key.charge(hour(1), 1, 1)), 1);
             // Hours 1 and 9 share a word.
@@ -491,7 +487,7 @@ mod loom_tests {
 
     #[test]
     fn loom_two_roll_overs() {
-        model(|| {
+        whole_in_turns(|| {
             let key = key();
             assert_eq!(admitted(key.charge(hour(1), 1, 1)), 1);
             let other = charge_at(&key, 9, 1);
@@ -502,7 +498,7 @@ mod loom_tests {
 
     #[test]
     fn loom_limit_lowered_during_a_charge() {
-        model(|| {
+        whole_in_turns(|| {
             let key = key();
             let other = charge_at(&key, 1, 2);
             let mine = admitted(key.charge(hour(1), 1, 1));
@@ -518,7 +514,7 @@ mod loom_tests {
     #[test]
     #[should_panic(expected = "over-admitted")]
     fn loom_finds_the_fault_of_two_words() {
-        model(|| {
+        whole_in_turns(|| {
             let words = Arc::new((AtomicU64::new(1), AtomicU64::new(1)));
             let charge = |words: &(AtomicU64, AtomicU64)| {
                 if words.0.load(Ordering::SeqCst) < 9 {
@@ -553,7 +549,7 @@ mod loom_tests {
 
     /// Hour 1 is saved, or it is counted as lost when hour 9 takes its word.
     fn is_saved_or_counted(read_out: impl Fn(&Key) -> u64 + Copy + Send + Sync + 'static) {
-        model(move || {
+        whole_in_turns(move || {
             let key = key();
             assert_eq!(admitted(key.charge(hour(1), 3, 9)), 1);
             let theirs = key.clone();

@@ -28,7 +28,7 @@ pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
-pub(crate) use turns::in_turns;
+use turns::in_turns;
 
 /// A model in which threads are pre-empted so often at most, or as often as
 /// `TK_TEST_PREEMPTIONS` says if that is more.
@@ -40,6 +40,12 @@ pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
     builder.preemption_bound = asked.max(Some(preemptions));
     builder.max_branches = 10_000;
     builder
+}
+
+/// A model in turns, of all orders that there are.
+#[cfg(all(test, loom))]
+pub(crate) fn whole_in_turns(test: impl Fn() + Sync + Send + 'static) {
+    in_turns(|| loom::model(test));
 }
 
 /// A model in turns, with so many pre-emptions. Where these are fewer than three,
@@ -81,7 +87,7 @@ mod turns {
     /// and any two swaps are tried in both orders. Relaxed, they order nothing
     /// else. There are many times more orders to try: so for small models.
     #[cfg(test)]
-    pub(crate) fn in_turns(model: impl FnOnce()) {
+    pub(super) fn in_turns(model: impl FnOnce()) {
         /// So that they end with the model, though it may panic.
         struct Turns;
 

@@ -7,7 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::sync::{AtomicU64, Ordering, bounded, bounded_in_turns, in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded, bounded_in_turns, whole_in_turns};
 
 const SEEDS: Seeds = Seeds([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
 const NOW: u64 = 1_790_000_000;
@@ -47,11 +47,6 @@ fn blocked(table: &[Line], ip: u32) -> bool {
     place(table, ip).look().blocked_until(NOW).is_some()
 }
 
-/// A model of all orders that there are.
-fn whole(test: impl Fn() + Sync + Send + 'static) {
-    in_turns(|| loom::model(test));
-}
-
 fn spawn(table: &Arc<Vec<Line>>, ip: u32, window: Window) -> thread::JoinHandle<Recorded> {
     let table = table.clone();
     thread::spawn(move || fail(&table, ip, &window))
@@ -78,7 +73,7 @@ fn loom_two_failures_at_the_threshold() {
 
 #[test]
 fn loom_two_failures_in_two_buckets() {
-    whole(|| {
+    whole_in_turns(|| {
         let table = table();
         let window = Window::new(3, 300, 60);
         fail(&table, 1, &window);
@@ -232,7 +227,7 @@ fn loom_an_insertion_that_was_cut_off_is_completed() {
 
 #[test]
 fn loom_block_end_against_new_failure() {
-    whole(|| {
+    whole_in_turns(|| {
         let table = table();
         let window = Window::new(1, 300, 60);
         assert_eq!(fail(&table, 1, &window), Recorded::Counted);

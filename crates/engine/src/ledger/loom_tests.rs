@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::plain::{Shared, hour, key};
 use crate::key::KeyId;
-use crate::sync::{AtomicU64, Ordering, bounded_in_turns};
+use crate::sync::{AtomicU64, Ordering, bounded_in_turns, whole_in_turns};
 
 /// Lines of the area: the first is nobody's, then two of nodes and three rings.
 const LINES: usize = 6;
@@ -49,7 +49,7 @@ fn loom_two_processes_claim_two_keys_of_one_way() {
 #[test]
 fn loom_a_key_comes_back_while_another_process_gives_it_up() {
     let key = key(0);
-    model(move || {
+    whole_in_turns(move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(key, 20);
         let other = {
@@ -66,7 +66,7 @@ fn loom_a_key_comes_back_while_another_process_gives_it_up() {
 #[test]
 fn loom_a_rested_slot_goes_to_one_key() {
     let keys = [key(0), key(1)];
-    model(move || {
+    whole_in_turns(move || {
         let shared = Shared::new(LINES);
         let before = shared.claim(keys[0], 10);
         shared.count(before, hour(10), 7);
