@@ -7,7 +7,9 @@
 //! revoked one is not. How well those are told apart is printed, not asserted
 //! (`--nocapture`).
 //!
-//! Each guess is made of a class drawn at random, about one and the same key.
+//! Each guess is made of a class drawn at random, about one and the same key,
+//! and each text is a guess of both classes, of either under one of two engines:
+//! whoever guesses knows the text, and one takes longer to read than another.
 //! So where time tells nothing, classes are coins that are thrown: noise of the
 //! machine cannot make them come true. Over 50,000 of them 0.51 is more than
 //! four standard deviations from one half.
@@ -28,39 +30,48 @@ const SAMPLES: usize = 100_000;
 /// No classifier may do better.
 const MOST: f64 = 0.51;
 const NOW: u64 = 1_790_000_000;
-const KEYS: usize = 64;
+/// So many that what is odd about where one of them lies does not matter.
+const KEYS: usize = 256;
 
 /// The share of times of which the class is told rightly, by the threshold
-/// that does so best over the first half, asked about the second.
+/// that does so best over every other one, asked about those between: all may
+/// become slower or quicker together meanwhile.
 fn told(samples: &[(u64, bool)]) -> f64 {
-    let (learnt, asked) = samples.split_at(samples.len() / 2);
-    let mut sorted = learnt.to_vec();
+    let every_other = |first| samples.iter().skip(first).step_by(2);
+    let mut sorted: Vec<_> = every_other(0).copied().collect();
     sorted.sort_unstable();
     // Right, if all were said to be slow and of the second class.
     let of_second = sorted.iter().filter(|(_, second)| *second).count();
     let mut right = of_second;
     let (mut best, mut threshold, mut slow_is_second) = (0, 0, true);
-    for (time, second) in &sorted {
-        // This and all quicker ones are said to be of the first class.
-        right = if *second { right - 1 } else { right + 1 };
+    for same in sorted.chunk_by(|one, other| one.0 == other.0) {
+        // These and all quicker ones are said to be of the first class.
+        let of_second = same.iter().filter(|(_, second)| *second).count();
+        right = right + (same.len() - of_second) - of_second;
         for (score, direction) in [(right, true), (sorted.len() - right, false)] {
             if score > best {
-                (best, threshold, slow_is_second) = (score, *time, direction);
+                (best, threshold, slow_is_second) = (score, same[0].0, direction);
             }
         }
     }
     let is_right =
         |(time, second): &&(u64, bool)| ((*time > threshold) == slow_is_second) == *second;
-    asked.iter().filter(is_right).count() as f64 / asked.len() as f64
+    every_other(1).filter(is_right).count() as f64 / every_other(1).count() as f64
 }
 
-/// Times what is done to one of two things, drawn at random.
-fn samples(mut work: impl FnMut(usize, bool)) -> Vec<(u64, bool)> {
+/// Times what is done to one of so many pairs of things, drawn at random. Which
+/// it is has been found out before: that may take longer for one of them.
+fn samples<T>(
+    pairs: usize,
+    pick: impl Fn(usize, bool) -> T,
+    mut work: impl FnMut(T),
+) -> Vec<(u64, bool)> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut sample = |_| {
-        let (at, second) = (random.usize(..KEYS), random.bool());
+        let (at, second) = (random.usize(..pairs), random.bool());
+        let picked = black_box(pick(at, second));
         let begun = Instant::now();
-        work(at, second);
+        work(picked);
         (begun.elapsed().as_nanos() as u64, second)
     };
     // Warm up.
@@ -70,35 +81,52 @@ fn samples(mut work: impl FnMut(usize, bool)) -> Vec<(u64, bool)> {
     (0..SAMPLES).map(sample).collect()
 }
 
-/// Guesses about one key: the first one's digest differs from the key's in the
-/// first byte, the second one's in the last alone.
+/// Two guesses about one key.
 struct Guesses {
-    far: SecretKey,
-    near: SecretKey,
-    stored: KeyDigest,
+    texts: [SecretKey; 2],
+    digests: [KeyDigest; 2],
+    /// For each guess the digest from which its own differs in the last byte
+    /// alone, and that of the other from the first on.
+    stored: [KeyDigest; 2],
 }
 
-/// Keys of which each has two guesses, and an engine that has the keys.
-fn guesses(secret: &ServerSecret, engine: &Engine) -> Vec<Guesses> {
+/// Which engine has a key under the digest that a guess is near to: not always
+/// the same, for where things lie must not go with the class either.
+fn engine_of(key: usize, guess: usize) -> usize {
+    (key + guess) % 2
+}
+
+/// Keys of which each has two guesses, and which two engines have.
+fn guesses(secret: &ServerSecret, engines: &[Engine; 2]) -> Vec<Guesses> {
     let prefix = "tk_live".parse().unwrap();
     (0..KEYS)
-        .map(|_| {
-            let near = SecretKey::generate(&prefix).unwrap();
+        .map(|key| {
+            let one = SecretKey::generate(&prefix).unwrap();
             // Of the same id, with the end of another's secret.
             let other = SecretKey::generate(&prefix).unwrap();
-            let far = format!("{}{}", &near.expose()[..18], &other.expose()[18..50]);
-            let far: SecretKey = with_check(&far).parse().unwrap();
-            assert_eq!(far.id(), near.id());
-            let mut digest = *secret.digest_key(near.expose().as_bytes()).as_bytes();
-            digest[31] ^= 1;
-            let stored = KeyDigest::from_bytes(digest);
-            let record = KeyRecord {
-                id: near.id(),
-                digest: stored,
-                policy: KeyPolicy::new("p".parse().unwrap()),
-            };
-            engine.insert_keys(vec![record]).unwrap();
-            Guesses { far, near, stored }
+            let other = format!("{}{}", &one.expose()[..18], &other.expose()[18..50]);
+            let texts: [SecretKey; 2] = [one, with_check(&other).parse().unwrap()];
+            let digests = [0, 1].map(|at: usize| secret.digest_key(texts[at].expose().as_bytes()));
+            let stored = [0, 1].map(|at: usize| {
+                let mut stored = *digests[at].as_bytes();
+                stored[31] ^= 1;
+                let stored = KeyDigest::from_bytes(stored);
+                let record = KeyRecord {
+                    id: texts[0].id(),
+                    digest: stored,
+                    policy: KeyPolicy::new("p".parse().unwrap()),
+                };
+                engines[engine_of(key, at)]
+                    .insert_keys(vec![record])
+                    .unwrap();
+                stored
+            });
+            assert_eq!(texts[0].id(), texts[1].id());
+            Guesses {
+                texts,
+                digests,
+                stored,
+            }
         })
         .collect()
 }
@@ -122,17 +150,18 @@ fn with_check(head: &str) -> String {
     format!("{head}{}", std::str::from_utf8(&digits).unwrap())
 }
 
-fn world() -> (ServerSecret, Engine) {
+fn world() -> (ServerSecret, [Engine; 2]) {
     let secret = ServerSecret::generate().unwrap();
     // Guesses are not counted: a block would end them.
     let failures = FailureConfig {
         exempt: CidrList::parse(["127.0.0.0/8"]).unwrap(),
         ..FailureConfig::default()
     };
-    let engine = Engine::builder(secret.clone())
-        .failures(failures)
-        .clock(Clock::manual(NOW));
-    (secret, engine.build().unwrap())
+    let engines = [failures.clone(), failures].map(|failures| {
+        let engine = Engine::builder(secret.clone()).failures(failures);
+        engine.clock(Clock::manual(NOW)).build().unwrap()
+    });
+    (secret, engines)
 }
 
 fn ask(engine: &Engine, key: &SecretKey) -> Reason {
@@ -150,28 +179,29 @@ fn compares_in_haste(one: &[u8; 32], other: &[u8; 32]) -> bool {
 
 #[test]
 fn time_tells_nothing_of_a_digest() {
-    let (secret, engine) = world();
-    let guesses = guesses(&secret, &engine);
-    let of = |at: usize, near: bool| {
-        let of_key: &Guesses = &guesses[at];
-        if near { &of_key.near } else { &of_key.far }
+    let (secret, engines) = world();
+    let guesses = guesses(&secret, &engines);
+    let pick = |at: usize, near: bool| {
+        let (key, near_to) = (at / 2, at % 2);
+        let guess = if near { near_to } else { 1 - near_to };
+        let Guesses {
+            texts,
+            digests,
+            stored,
+        } = &guesses[key];
+        (
+            (&engines[engine_of(key, near_to)], &texts[guess]),
+            [&digests[guess], &stored[near_to]],
+        )
     };
-    let told_by_time = told(&samples(|at, near| {
-        assert_eq!(ask(&engine, of(at, near)), Reason::UnknownKey);
-    }));
+    let guess = |(engine, text)| assert_eq!(ask(engine, text), Reason::UnknownKey);
+    let told_by_time = told(&samples(2 * KEYS, pick, |(asked, _)| guess(asked)));
     println!("near guesses from far ones: {told_by_time:.4}");
 
     // The broken twin: the same, and a comparison in haste.
-    let digests: Vec<[[u8; 32]; 2]> = guesses
-        .iter()
-        .map(|of| {
-            [&of.far, &of.near].map(|key| *secret.digest_key(key.expose().as_bytes()).as_bytes())
-        })
-        .collect();
-    let told_of_twin = told(&samples(|at, near| {
-        assert_eq!(ask(&engine, of(at, near)), Reason::UnknownKey);
-        let guess = &digests[at][usize::from(near)];
-        black_box(compares_in_haste(guess, guesses[at].stored.as_bytes()));
+    let told_of_twin = told(&samples(2 * KEYS, pick, |(asked, [digest, stored])| {
+        guess(asked);
+        black_box(compares_in_haste(digest.as_bytes(), stored.as_bytes()));
     }));
     println!("the same, compared in haste: {told_of_twin:.4}");
     assert!(told_by_time <= MOST, "told apart: {told_by_time}");
@@ -184,8 +214,9 @@ fn time_tells_nothing_of_a_digest() {
 /// Printed for whoever wants to know: what may be seen.
 #[test]
 fn what_time_does_tell_is_no_secret() {
-    let (secret, engine) = world();
-    let guesses = guesses(&secret, &engine);
+    let (secret, engines) = world();
+    let guesses = guesses(&secret, &engines);
+    let engine = &engines[0];
     let strangers: Vec<_> = (0..KEYS)
         .map(|_| SecretKey::generate(&"tk_live".parse().unwrap()).unwrap())
         .collect();
@@ -201,19 +232,26 @@ fn what_time_does_tell_is_no_secret() {
             key
         })
         .collect();
-    let ids = told(&samples(|at, known| {
-        let key = if known {
-            &guesses[at].far
+    let a_guess = |at: usize, known| {
+        if known {
+            &guesses[at].texts[0]
         } else {
             &strangers[at]
-        };
-        assert_eq!(ask(&engine, key), Reason::UnknownKey);
+        }
+    };
+    let ids = told(&samples(KEYS, a_guess, |key| {
+        assert_eq!(ask(engine, key), Reason::UnknownKey);
     }));
-    let states = told(&samples(|at, known| {
-        let key = if known { &revoked[at] } else { &strangers[at] };
-        let reason = ask(&engine, key);
+    let a_key = |at: usize, known| {
+        if known {
+            (&revoked[at], Reason::RevokedKey)
+        } else {
+            (&strangers[at], Reason::UnknownKey)
+        }
+    };
+    let states = told(&samples(KEYS, a_key, |(key, reason)| {
         // The answer says so itself.
-        assert_eq!(reason == Reason::RevokedKey, known);
+        assert_eq!(ask(engine, key), reason);
     }));
     println!("ids that exist from ids that don't: {ids:.4}");
     println!("revoked keys from unknown ones: {states:.4}");
