@@ -58,24 +58,23 @@ pub(crate) fn programs(
         )));
     }
     let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
-    let build = |build| cargo_fuzz("build", build).words(wanted.unwrap_or(""));
-    let mut programs = Vec::new();
-    match until {
+    let passes = match until {
         Until::Seconds(seconds) => {
-            programs.push(build(Build::Sanitized));
-            let stop = format!("-max_total_time={seconds}");
-            for target in targets.iter().filter(chosen) {
-                programs.push(one(target, Build::Sanitized, &stop, seed)?);
-            }
+            vec![(Build::Sanitized, format!("-max_total_time={seconds}"))]
         }
-        Until::Runs(runs) => {
-            programs.extend([build(Build::Quick), build(Build::Sanitized)]);
-            let stop = format!("-runs={runs}");
-            for target in targets.iter().filter(chosen) {
-                programs.push(one(target, Build::Quick, &stop, seed)?);
-                // Those of the corpus alone.
-                programs.push(one(target, Build::Sanitized, "-runs=0", seed)?);
-            }
+        // Behind the long one those of the corpus alone.
+        Until::Runs(runs) => vec![
+            (Build::Quick, format!("-runs={runs}")),
+            (Build::Sanitized, "-runs=0".into()),
+        ],
+    };
+    let builds = passes
+        .iter()
+        .map(|(build, _)| cargo_fuzz("build", *build).words(wanted.unwrap_or("")));
+    let mut programs: Vec<Program> = builds.collect();
+    for target in targets.iter().filter(chosen) {
+        for (build, stop) in &passes {
+            programs.push(one(target, *build, stop, seed)?);
         }
     }
     Ok(programs)
