@@ -90,6 +90,23 @@ struct Guesses {
     stored: [KeyDigest; 2],
 }
 
+/// A digest that differs in the last byte alone.
+fn nearly(digest: &KeyDigest) -> KeyDigest {
+    let mut bytes = *digest.as_bytes();
+    bytes[31] ^= 1;
+    KeyDigest::from_bytes(bytes)
+}
+
+/// Has an engine know of a key's id, under any digest.
+fn knows(engine: &Engine, key: &SecretKey, digest: KeyDigest) {
+    let record = KeyRecord {
+        id: key.id(),
+        digest,
+        policy: KeyPolicy::new("p".parse().unwrap()),
+    };
+    engine.insert_keys(vec![record]).unwrap();
+}
+
 /// Which engine has a key under the digest that a guess is near to: not always
 /// the same, for where things lie must not go with the class either.
 fn engine_of(key: usize, guess: usize) -> usize {
@@ -108,17 +125,8 @@ fn guesses(secret: &ServerSecret, engines: &[Engine; 2]) -> Vec<Guesses> {
             let texts: [SecretKey; 2] = [one, with_check(&other).parse().unwrap()];
             let digests = [0, 1].map(|at: usize| secret.digest_key(texts[at].expose().as_bytes()));
             let stored = [0, 1].map(|at: usize| {
-                let mut stored = *digests[at].as_bytes();
-                stored[31] ^= 1;
-                let stored = KeyDigest::from_bytes(stored);
-                let record = KeyRecord {
-                    id: texts[0].id(),
-                    digest: stored,
-                    policy: KeyPolicy::new("p".parse().unwrap()),
-                };
-                engines[engine_of(key, at)]
-                    .insert_keys(vec![record])
-                    .unwrap();
+                let stored = nearly(&digests[at]);
+                knows(&engines[engine_of(key, at)], &texts[at], stored);
                 stored
             });
             assert_eq!(texts[0].id(), texts[1].id());
@@ -215,42 +223,35 @@ fn time_tells_nothing_of_a_digest() {
 #[test]
 fn what_time_does_tell_is_no_secret() {
     let (secret, engines) = world();
-    let guesses = guesses(&secret, &engines);
-    let engine = &engines[0];
-    let strangers: Vec<_> = (0..KEYS)
-        .map(|_| SecretKey::generate(&"tk_live".parse().unwrap()).unwrap())
-        .collect();
-    let revoked: Vec<_> = (0..KEYS)
-        .map(|_| {
-            let key = engine
-                .mint(
-                    &"tk_live".parse().unwrap(),
-                    KeyPolicy::new("p".parse().unwrap()),
-                )
-                .unwrap();
-            engine.set_key_state(key.id(), KeyState::Revoked).unwrap();
+    let prefix = "tk_live".parse().unwrap();
+    // The id of each is known to one of the engines, under another digest.
+    let guesses: Vec<_> = (0..2 * KEYS)
+        .map(|at| {
+            let key = SecretKey::generate(&prefix).unwrap();
+            let stored = nearly(&secret.digest_key(key.expose().as_bytes()));
+            knows(&engines[at % 2], &key, stored);
             key
         })
         .collect();
-    let a_guess = |at: usize, known| {
-        if known {
-            &guesses[at].texts[0]
-        } else {
-            &strangers[at]
-        }
-    };
-    let ids = told(&samples(KEYS, a_guess, |key| {
+    // Each is revoked in one of them, and unknown to the other.
+    let revoked: Vec<_> = (0..2 * KEYS)
+        .map(|at| {
+            let mut policy = KeyPolicy::new("p".parse().unwrap());
+            policy.state = KeyState::Revoked;
+            engines[at % 2].mint(&prefix, policy).unwrap()
+        })
+        .collect();
+    let asked = |at: usize, known: bool| &engines[engine_of(at, (!known).into())];
+    let a_guess = |at: usize, known: bool| (asked(at, known), &guesses[at]);
+    let ids = told(&samples(2 * KEYS, a_guess, |(engine, key)| {
         assert_eq!(ask(engine, key), Reason::UnknownKey);
     }));
-    let a_key = |at: usize, known| {
-        if known {
-            (&revoked[at], Reason::RevokedKey)
-        } else {
-            (&strangers[at], Reason::UnknownKey)
-        }
-    };
-    let states = told(&samples(KEYS, a_key, |(key, reason)| {
+    let a_key = |at: usize, known: bool| {
         // The answer says so itself.
+        let reason = [Reason::UnknownKey, Reason::RevokedKey][usize::from(known)];
+        (asked(at, known), &revoked[at], reason)
+    };
+    let states = told(&samples(2 * KEYS, a_key, |(engine, key, reason)| {
         assert_eq!(ask(engine, key), reason);
     }));
     println!("ids that exist from ids that don't: {ids:.4}");
