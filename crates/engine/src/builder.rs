@@ -268,7 +268,7 @@ impl EngineBuilder {
     /// not give.
     pub fn build(self) -> Result<Engine, BuildError> {
         let window = self.failures.window()?;
-        let [a, b, c, d, e, f, g, h] = random_words().map_err(BuildError::Random)?;
+        let [a, b, c, d, e, f, g, h] = random_words()?;
         let seeds = [Seeds([a, b]), Seeds([g, h])];
         let ledger = match &self.ledger {
             None => {
@@ -344,12 +344,11 @@ impl EngineBuilder {
     }
 }
 
-fn random_words() -> Result<[u64; 8], getrandom::Error> {
-    let mut words = [0; 8];
-    for word in &mut words {
-        *word = getrandom::u64()?;
-    }
-    Ok(words)
+/// Words from the operating system's random source, which is asked once.
+pub(crate) fn random_words<const N: usize>() -> Result<[u64; N], BuildError> {
+    let mut words = [[0; 8]; N];
+    getrandom::fill(words.as_flattened_mut()).map_err(BuildError::Random)?;
+    Ok(words.map(u64::from_ne_bytes))
 }
 
 #[cfg(all(test, not(loom)))]

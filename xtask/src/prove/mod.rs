@@ -13,7 +13,7 @@ use crate::shell::{Failure, Program};
 pub(crate) use plan::Size;
 use plan::{CHECKS, Check};
 pub(crate) use report::PROOF;
-use report::{Entry, Outcome, Page};
+use report::{Entry, Outcome, Run};
 use tally::Tally;
 
 /// Minutes of a run for which nothing is said.
@@ -32,7 +32,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
         .unwrap_or_else(|| fastrand::u64(1..1 << 32));
     let names = args.rest();
     let checks = chosen(&names)?;
-    let mut page = Page::open(how(size, seed))?;
+    let run = Run::begin(how(size, seed))?;
     let mut first_found = None;
     for (number, check) in checks.iter().enumerate() {
         eprintln!("== {} of {}: {}", number + 1, checks.len(), check.name);
@@ -43,7 +43,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
             entry.outcome.word(),
             entry.took.as_secs()
         );
-        page.take(&entry)?;
+        run.take(&entry)?;
         if let Outcome::Found(text) = &entry.outcome {
             first_found.get_or_insert_with(|| format!("{}: {text}", check.name));
         }

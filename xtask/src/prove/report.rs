@@ -1,7 +1,8 @@
 //! `docs/PROOF.md`: of each check its latest run.
 //!
-//! A whole run takes a day, so checks are run in parts and at different times.
-//! The page is its own memory: the rows of checks that are not run now stay.
+//! A whole run takes a day, so checks are run in parts, at different times or
+//! beside one another. The page is its own memory: the rows of checks that are
+//! not run now stay.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -47,42 +48,64 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
 }
 
-/// The page, and what is the same for all checks of a run.
-pub(crate) struct Page {
+/// What is the same for all checks of a run.
+pub(crate) struct Run {
     /// Day and commit, as they were at its start.
     when: String,
     /// Its size and seed, as arguments.
     how: String,
-    /// Of each check with a latest run the row, in the order of the checks.
-    rows: Vec<Option<String>>,
 }
 
-impl Page {
-    /// Of a run that begins now, with the rows of those before.
-    pub(crate) fn open(how: String) -> Result<Self, Failure> {
-        let before = std::fs::read_to_string(root().join(PROOF)).unwrap_or_default();
+impl Run {
+    /// One that begins now.
+    pub(crate) fn begin(how: String) -> Result<Self, Failure> {
         Ok(Self {
             when: format!("{}, {}", origin::day()?, origin::commit()),
             how,
-            rows: rows(&before),
         })
     }
 
     /// Puts what a check did in place of what it did before, and writes the page:
-    /// after each, so that a run that is ended leaves what it did.
-    pub(crate) fn take(&mut self, entry: &Entry) -> Result<(), Failure> {
-        let known = CHECKS
-            .iter()
-            .position(|check| check.name == entry.check.name);
-        if let Some(place) = known.and_then(|known| self.rows.get_mut(known)) {
-            *place = Some(row(entry, &self.when, &self.how));
-        }
-        let found = std::fs::read_to_string(root().join(FOUND)).unwrap_or_default();
-        let text = self.text(&origin::machine(), &found);
-        disk::write(&root().join(PROOF), &text)
+    /// after each, so that a run that is ended leaves what it did, and from what
+    /// is there by now, which may be another run's.
+    pub(crate) fn take(&self, entry: &Entry) -> Result<(), Failure> {
+        let read = |page| std::fs::read_to_string(root().join(page)).unwrap_or_default();
+        let row = row(entry, &self.when, &self.how);
+        let rows = Rows::of(&read(PROOF)).with(entry.check, row);
+        disk::write(
+            &root().join(PROOF),
+            &rows.page(&origin::machine(), &read(FOUND)),
+        )
+    }
+}
+
+/// Of each check with a latest run the row, in the order of the checks.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows(Vec<Option<String>>);
+
+impl Rows {
+    /// Those of a page.
+    fn of(page: &str) -> Self {
+        let of = |check: &Check| {
+            let begin = format!("| {} | ", check.name);
+            let mut lines = page.lines();
+            let line = lines.find(|line| line.starts_with(&begin))?;
+            (!line.contains("| not run yet |")).then(|| line.to_owned())
+        };
+        Self(CHECKS.iter().map(of).collect())
     }
 
-    fn text(&self, machine: &str, found: &str) -> String {
+    /// With another row of a check.
+    fn with(mut self, check: &Check, row: String) -> Self {
+        let known = CHECKS.iter().position(|known| known.name == check.name);
+        if let Some(place) = known.and_then(|known| self.0.get_mut(known)) {
+            *place = Some(row);
+        }
+        self
+    }
+
+    /// The page.
+    fn page(&self, machine: &str, found: &str) -> String {
         let mut page = format!(
             "# Proof\n\n\
              What was shown by something that could fail: of each check the latest run, as `cargo xtask prove`\n\
@@ -95,7 +118,7 @@ impl Page {
              | check | invariants | how often | time | found | day, commit | by |\n\
              |---|---|---|---:|---|---|---|\n"
         );
-        for (check, row) in CHECKS.iter().zip(&self.rows) {
+        for (check, row) in CHECKS.iter().zip(&self.0) {
             let Check {
                 name, invariants, ..
             } = check;
@@ -117,17 +140,6 @@ impl Page {
         }
         page
     }
-}
-
-/// The rows of a page, one for each check that has one there.
-fn rows(page: &str) -> Vec<Option<String>> {
-    let of = |check: &Check| {
-        let begin = format!("| {} | ", check.name);
-        let mut lines = page.lines();
-        let line = lines.find(|line| line.starts_with(&begin))?;
-        (!line.contains("| not run yet |")).then(|| line.to_owned())
-    };
-    CHECKS.iter().map(of).collect()
 }
 
 fn row(entry: &Entry, when: &str, how: &str) -> String {
@@ -173,14 +185,6 @@ mod tests {
         }
     }
 
-    fn page(rows: Vec<Option<String>>) -> Page {
-        Page {
-            when: "2026-01-02, abc".into(),
-            how: "--seed 5".into(),
-            rows,
-        }
-    }
-
     #[test]
     fn a_row_says_what_ran_and_what_it_found() {
         let check = &CHECKS[0];
@@ -203,20 +207,21 @@ mod tests {
 
     #[test]
     fn what_is_not_run_again_keeps_its_row() {
-        let mut first = page(rows(""));
-        assert!(first.rows.iter().all(Option::is_none));
-        first.rows[1] = Some(row(
+        let nothing = Rows::of("");
+        assert!(nothing.0.iter().all(Option::is_none));
+        let old = row(
             &entry(&CHECKS[1], Outcome::Nothing),
             "2025-01-01, old",
             "--full",
-        ));
-        let text = first.text("x", "## Found\n");
+        );
+        let first = nothing.with(&CHECKS[1], old);
+        let text = first.page("x", "## Found\n");
         assert_eq!(text.matches("| not run yet |").count(), CHECKS.len() - 1);
         assert!(text.ends_with("\n## Found\n"), "{text}");
-        let mut second = page(rows(&text));
-        assert_eq!(second.rows, first.rows);
-        second.rows[0] = Some("| new |".into());
-        let text = second.text("x", "");
+        assert_eq!(Rows::of(&text), first);
+        let text = Rows::of(&text)
+            .with(&CHECKS[0], "| new |".into())
+            .page("x", "");
         assert!(text.contains("\n| new |\n"), "{text}");
         assert!(text.contains("| 2025-01-01, old | `--full` |"), "{text}");
     }

@@ -15,9 +15,9 @@ use super::record::{Lists, Record};
 use crate::key::KeyId;
 use crate::prefetch::prefetch;
 
-/// Cache lines in a block, the header's included. Of tests it is small, so that
-/// blocks are full and split often.
-pub(super) const LINES: usize = if cfg!(test) { 16 } else { 512 };
+/// Cache lines in a block, the header's included. Under tests and fuzzers it is
+/// small, so that blocks are full and split often.
+pub(super) const LINES: usize = if cfg!(any(test, fuzzing)) { 16 } else { 512 };
 /// Places in a block.
 pub(super) const PLACES: usize = LINES - 1;
 /// The most records in a block: one more, and it is split.

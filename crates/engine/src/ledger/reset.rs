@@ -9,7 +9,7 @@ use super::place::Place;
 use super::shared::Plan;
 use super::view::LedgerView;
 use super::{Ledger, LedgerError, Slots};
-use crate::builder::{BuildError, FailureConfig};
+use crate::builder::{BuildError, FailureConfig, random_words};
 use crate::failures::{Seeds, sets_for};
 use crate::time::Hour;
 
@@ -30,11 +30,7 @@ pub fn reset_ledger(
     unix_s: u64,
 ) -> Result<PathBuf, BuildError> {
     failures.check()?;
-    let mut words = [0; 4];
-    for word in &mut words {
-        *word = getrandom::u64().map_err(BuildError::Random)?;
-    }
-    let [a, b, c, d] = words;
+    let [a, b, c, d] = random_words()?;
     let plan = Plan {
         window_s: failures.window_s,
         failure_sets: sets_for(failures.max_addresses),

@@ -24,7 +24,7 @@ use super::error::OutOfMemory;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Entries from the start, as a power of two.
-const FIRST_BITS: u32 = if cfg!(any(test, loom)) { 1 } else { 4 };
+const FIRST_BITS: u32 = if cfg!(any(test, loom, fuzzing)) { 1 } else { 4 };
 /// The most bits that can count. Of the other half of a hash the place in a
 /// block is made.
 pub(super) const MAX_DEPTH: u32 = 32;
