@@ -6,8 +6,9 @@
 mod ledger_support;
 
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -246,6 +247,29 @@ fn what_does_not_fit_is_refused_and_left_alone() {
     let error = open_at(&copy, NOW).unwrap_err().to_string();
     assert!(error.contains("is shorter than its header says"), "{error}");
     assert_eq!(ask(&engine, 1), Reason::Allowed);
+}
+
+/// Where anybody may make files, one whom nobody trusts may have left it to be
+/// found, and could refill budgets.
+#[test]
+fn a_stranger_s_file_in_an_open_folder_is_refused() {
+    const STRANGER: u32 = 65_534;
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    drop(open_at(&path, NOW).unwrap());
+    let open_to = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    open_to(0o1777);
+    drop(open_at(&path, NOW).expect("our own"));
+    match chown(&path, Some(STRANGER), None) {
+        Ok(()) => {}
+        // Root alone gives a file away.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
+        Err(error) => panic!("{error}"),
+    }
+    let error = open_at(&path, NOW).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 65534"), "{error}");
+    open_to(0o755);
+    drop(open_at(&path, NOW).expect("who may make files there is trusted"));
 }
 
 #[test]

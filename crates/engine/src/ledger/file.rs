@@ -327,14 +327,18 @@ fn reserve(file: &File, from: u64, bytes: u64) -> io::Result<()> {
         .map_err(io::Error::from)
 }
 
-/// The owner of a file in a folder that anybody may write to, if it is somebody
-/// who could have made it there for us to find.
+/// The owner of a file in a folder that anybody may write to, or of which that
+/// cannot be told, if it is somebody who could have made it there for us to find.
 fn stranger(path: &Path, metadata: &std::fs::Metadata) -> Option<u32> {
-    let folder = std::fs::canonicalize(path).ok()?;
-    let folder = std::fs::metadata(folder.parent()?).ok()?;
     let owner = metadata.uid();
-    let trusted = [0, rustix::process::geteuid().as_raw()];
-    (folder.mode() & 0o002 != 0 && !trusted.contains(&owner)).then_some(owner)
+    // First: where the folder is takes longer to find out.
+    if [0, rustix::process::geteuid().as_raw()].contains(&owner) {
+        return None;
+    }
+    let found = std::fs::canonicalize(path).ok();
+    let folder = found.and_then(|found| std::fs::metadata(found.parent()?).ok());
+    let is_open = folder.is_none_or(|folder| folder.mode() & 0o002 != 0);
+    is_open.then_some(owner)
 }
 
 fn no_room(cause: &io::Error) -> LedgerFault {
