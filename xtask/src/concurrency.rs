@@ -125,7 +125,9 @@ pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure
 /// The parts of the engine that hold unsafe code or share words, under Miri
 /// within minutes.
 pub(crate) fn quick_miri() -> Result<(), Failure> {
-    side_by_side::run(quick_miri_programs(None)?, |line| line.starts_with("test "))
+    side_by_side::run(quick_miri_programs(None)?, |program| {
+        side_by_side::show(program, |line| line.starts_with("test "))
+    })
 }
 
 fn has_miri() -> Result<(), Failure> {

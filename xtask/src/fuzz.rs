@@ -1,7 +1,7 @@
 //! The fuzz targets, each for a while, from its committed seeds.
 
-use crate::shell::{Failure, Program, files, root};
-use crate::side_by_side;
+use crate::shell::{Failure, Program, files, processors, root};
+use crate::side_by_side::{self, Steps};
 
 /// When a target has run enough.
 #[derive(Clone, Copy)]
@@ -30,60 +30,112 @@ enum Build {
 /// New inputs go to `fuzz/corpus/TARGET`, which is not committed; an input
 /// that fails goes to `fuzz/artifacts/TARGET`, and is worth a test.
 pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Result<(), Failure> {
-    let mut programs = programs(Until::Seconds(seconds), seed, wanted)?.into_iter();
-    // What builds them comes first.
-    programs.next().map_or(Ok(()), Program::run)?;
+    let Fuzzing { builds, passes } = Fuzzing::of(Until::Seconds(seconds), seed, wanted)?;
+    builds.into_iter().try_for_each(Program::run)?;
     // Of a target that found nothing, not the words that it tried most.
-    side_by_side::run(programs.collect(), |line| line.starts_with("stat::"))
+    let show = |program| side_by_side::show(program, |line| line.starts_with("stat::"));
+    passes
+        .into_iter()
+        .try_for_each(|pass| side_by_side::run(pass, show))
 }
 
-/// What builds the targets, and each of them.
-pub(crate) fn programs(
-    until: Until,
-    seed: Option<u64>,
-    wanted: Option<&str>,
-) -> Result<Vec<Program>, Failure> {
-    if !Program::cargo("fuzz --version").succeeds() {
-        return Err(Failure::missing(
-            "cargo-fuzz",
-            "cargo install cargo-fuzz --locked",
-        ));
+/// What there is to be run, see [`Fuzzing::of`].
+pub(crate) fn steps(until: Until, seed: Option<u64>, wanted: &str) -> Result<Steps, Failure> {
+    let Fuzzing { builds, passes } = Fuzzing::of(until, seed, Some(wanted))?;
+    let mut steps = Steps::from(builds);
+    steps.0.extend(passes);
+    Ok(steps)
+}
+
+/// What builds the targets, and then runs them: those of a pass at once.
+struct Fuzzing {
+    builds: Vec<Program>,
+    passes: Vec<Vec<Program>>,
+}
+
+/// All that is run of one build before the next.
+struct Pass {
+    build: Build,
+    /// What libFuzzer is told by when to stop.
+    stop: String,
+    /// How many fuzz one target together, each from a seed of its own: they read
+    /// what the others found.
+    together: u64,
+}
+
+impl Pass {
+    fn alone(build: Build, stop: String) -> Self {
+        Self {
+            build,
+            stop,
+            together: 1,
+        }
     }
-    let targets = targets()?;
-    if let Some(name) = wanted
-        && !targets.iter().any(|target| target == name)
-    {
-        return Err(Failure::usage(format!(
-            "there is no fuzz target {name:?}, but {}",
-            targets.join(", ")
-        )));
+}
+
+impl Fuzzing {
+    /// All targets, or the one that is wanted.
+    fn of(until: Until, seed: Option<u64>, wanted: Option<&str>) -> Result<Self, Failure> {
+        if !Program::cargo("fuzz --version").succeeds() {
+            return Err(Failure::missing(
+                "cargo-fuzz",
+                "cargo install cargo-fuzz --locked",
+            ));
+        }
+        let mut targets = targets()?;
+        if let Some(name) = wanted {
+            if !targets.iter().any(|target| target == name) {
+                return Err(Failure::usage(format!(
+                    "there is no fuzz target {name:?}, but {}",
+                    targets.join(", ")
+                )));
+            }
+            targets.retain(|target| target == name);
+        }
+        let passes = passes(until);
+        let mut builds = Vec::new();
+        for build in [Build::Sanitized, Build::Quick] {
+            if passes.iter().any(|pass| pass.build == build) {
+                builds.push(cargo_fuzz("build", build).words(wanted.unwrap_or("")));
+            }
+        }
+        let of_pass = |pass: &Pass| {
+            let each = targets
+                .iter()
+                .flat_map(|target| (0..pass.together).map(move |number| (target, number)));
+            each.map(|(target, number)| {
+                let seed = seed.map(|seed| seed.wrapping_add(number));
+                one(target, pass.build, &pass.stop, seed)
+            })
+            .collect()
+        };
+        let passes = passes.iter().map(of_pass).collect::<Result<_, _>>()?;
+        Ok(Self { builds, passes })
     }
-    let chosen = |target: &&String| wanted.is_none_or(|name| name == target.as_str());
-    let passes = match until {
+}
+
+fn passes(until: Until) -> Vec<Pass> {
+    match until {
         Until::Seconds(seconds) => {
-            vec![(Build::Sanitized, format!("-max_total_time={seconds}"))]
+            let stop = format!("-max_total_time={seconds}");
+            vec![Pass::alone(Build::Sanitized, stop)]
         }
         // Before the long one a minute of what leads further; behind it those
         // of the corpus alone, so that memory is looked after wherever an input
         // came to.
-        Until::Runs(runs) => vec![
-            (Build::Sanitized, "-max_total_time=60".into()),
-            (Build::Quick, format!("-runs={runs}")),
-            (Build::Sanitized, "-runs=0".into()),
-        ],
-    };
-    let mut programs = Vec::new();
-    for build in [Build::Sanitized, Build::Quick] {
-        if passes.iter().any(|(of_pass, _)| *of_pass == build) {
-            programs.push(cargo_fuzz("build", build).words(wanted.unwrap_or("")));
+        Until::Runs(runs) => {
+            let together = processors() as u64;
+            vec![
+                Pass::alone(Build::Sanitized, "-max_total_time=60".into()),
+                Pass {
+                    build: Build::Quick,
+                    stop: format!("-runs={}", runs.div_ceil(together)),
+                    together,
+                },
+                Pass::alone(Build::Sanitized, "-runs=0".into()),
+            ]
         }
     }
-    for target in targets.iter().filter(chosen) {
-        for (build, stop) in &passes {
-            programs.push(one(target, *build, stop, seed)?);
-        }
-    }
-    Ok(programs)
 }
 
 /// The names of the targets, one for each file of `fuzz/fuzz_targets`.

@@ -5,17 +5,34 @@ use std::thread;
 
 use crate::shell::{Failure, Program, processors};
 
-/// Runs programs in their order, and begins no further one once one has failed.
-///
-/// Of each is shown, when it has ended, its command line and those lines of what
-/// it printed that are `worth` it.
-pub(crate) fn run(programs: Vec<Program>, worth: fn(&str) -> bool) -> Result<(), Failure> {
+/// Programs by steps: one step after the other, those of a step at once.
+pub(crate) struct Steps(pub(crate) Vec<Vec<Program>>);
+
+impl From<Program> for Steps {
+    fn from(program: Program) -> Self {
+        vec![program].into()
+    }
+}
+
+/// One after the other.
+impl From<Vec<Program>> for Steps {
+    fn from(programs: Vec<Program>) -> Self {
+        Self(programs.into_iter().map(|program| vec![program]).collect())
+    }
+}
+
+/// Runs programs in their order, by `work`, and begins no further one once one
+/// has failed.
+pub(crate) fn run(
+    programs: Vec<Program>,
+    work: impl Fn(Program) -> Result<(), Failure> + Sync,
+) -> Result<(), Failure> {
     let waiting = Mutex::new(programs.into_iter());
     let waiting = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let next = || waiting().next();
     let works = || {
         std::iter::from_fn(next)
-            .try_for_each(|program| show(program, worth))
+            .try_for_each(&work)
             .inspect_err(|_| waiting().by_ref().for_each(drop))
     };
     thread::scope(|scope| {
@@ -27,7 +44,9 @@ pub(crate) fn run(programs: Vec<Program>, worth: fn(&str) -> bool) -> Result<(),
     })
 }
 
-fn show(program: Program, worth: fn(&str) -> bool) -> Result<(), Failure> {
+/// Runs a program, and shows when it has ended its command line and those lines
+/// of what it printed that are `worth` it.
+pub(crate) fn show(program: Program, worth: fn(&str) -> bool) -> Result<(), Failure> {
     let mut said = vec![program.line().to_owned()];
     program.each_line(&mut |line| {
         if worth(line) {
@@ -49,7 +68,7 @@ mod tests {
         let shell = |script: String| Program::new("sh").arg("-c").arg(script);
         let touch = |number| shell(format!("touch {}/{number}", folder.display()));
         let all = || (0..40).map(touch);
-        run(all().collect(), |_| true).unwrap();
+        run(all().collect(), Program::run).unwrap();
         let count = || std::fs::read_dir(&folder).unwrap().count();
         assert_eq!(count(), 40, "each is run");
 
@@ -57,7 +76,7 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         // As many as there are threads, so that each fails its first.
         let failing = (0..processors()).map(|_| shell("exit 3".into()));
-        let failed = run(failing.chain(all()).collect(), |_| true);
+        let failed = run(failing.chain(all()).collect(), Program::run);
         let was_3 = matches!(failed, Err(Failure::Program { code: Some(3), .. }));
         assert!(was_3, "{failed:?}");
         assert_eq!(count(), 0, "those behind them were left out");

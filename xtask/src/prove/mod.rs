@@ -6,10 +6,12 @@ mod plan;
 mod report;
 mod tally;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::args::Args;
 use crate::shell::{Failure, Program};
+use crate::side_by_side;
 pub(crate) use plan::Size;
 use plan::{CHECKS, Check};
 pub(crate) use report::PROOF;
@@ -76,24 +78,30 @@ fn how(size: Size, seed: u64) -> String {
     }
 }
 
-/// Runs a check to its end, or to the first of its programs that fails.
+/// Runs a check to its end, or to the first of its programs that fails, and shows
+/// what they say of themselves.
 fn prove(check: &'static Check, size: Size, seed: u64) -> Entry {
     let began = Instant::now();
-    let mut tally = Tally::default();
+    let tally = Mutex::new(Tally::default());
+    let tally = || tally.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = |line: &str| {
+        if tally().told(line) {
+            eprintln!("   {line}");
+        }
+    };
     let until = check.again_percent.map(|percent| match size {
         Size::Minutes(minutes) => Duration::from_secs(minutes * 60 * percent / 100),
         Size::Full => Duration::from_secs(3600),
     });
     let outcome = loop {
-        let programs = match (check.programs)(size, seed) {
-            Ok(programs) => programs,
+        let steps = match (check.steps)(size, seed) {
+            Ok(steps) => steps,
             Err(missing @ Failure::Missing(_)) => break Outcome::Missing(missing.to_string()),
             Err(failure) => break Outcome::Found(failure.to_string()),
         };
-        let failed = programs
-            .into_iter()
-            .find_map(|program| each(program, &mut tally).err());
-        if let Some(failure) = failed {
+        let each = |program: Program| program.each_line(&mut |line| told(line));
+        let mut steps = steps.0.into_iter();
+        if let Err(failure) = steps.try_for_each(|step| side_by_side::run(step, each)) {
             break Outcome::Found(failure.to_string());
         }
         if until.is_none_or(|until| began.elapsed() >= until) {
@@ -103,18 +111,9 @@ fn prove(check: &'static Check, size: Size, seed: u64) -> Entry {
     Entry {
         check,
         took: began.elapsed(),
-        figures: tally.figures(),
+        figures: tally().figures(),
         outcome,
     }
-}
-
-/// Runs one program, and shows what it says of itself.
-fn each(program: Program, tally: &mut Tally) -> Result<(), Failure> {
-    program.each_line(&mut |line| {
-        if tally.told(line) {
-            eprintln!("   {line}");
-        }
-    })
 }
 
 #[cfg(test)]

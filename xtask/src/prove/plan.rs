@@ -3,6 +3,7 @@
 use crate::concurrency::{self, Memory};
 use crate::fuzz::{self, Until};
 use crate::shell::{Failure, Program};
+use crate::side_by_side::Steps;
 
 /// How long a run takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +33,9 @@ pub(crate) struct Check {
     pub(crate) invariants: &'static str,
     /// What it does, and what could fail.
     pub(crate) what: &'static str,
-    /// The programs to run, one after the other.
-    pub(crate) programs: fn(Size, u64) -> Result<Vec<Program>, Failure>,
-    /// The part of the time, in hundredths, for which the programs are run
+    /// What is to be run.
+    pub(crate) steps: fn(Size, u64) -> Result<Steps, Failure>,
+    /// The part of the time, in hundredths, for which they are run
     /// again and again; `None` where they bound their time themselves.
     pub(crate) again_percent: Option<u64>,
 }
@@ -56,7 +57,7 @@ macro_rules! fuzzing {
             name: concat!("fuzzing: ", $target),
             invariants: $invariants,
             what: $what,
-            programs: |size, seed| fuzz::programs(fuzzed(size)?, Some(seed), Some($target)),
+            steps: |size, seed| fuzz::steps(fuzzed(size)?, Some(seed), $target),
             again_percent: None,
         }
     };
@@ -86,15 +87,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         what: "Random operations on the engine and on its slow twin, in memory and over a ledger's \
                file that engines leave and join: every answer is compared, and what every key has \
                used after each step.",
-        programs: |size, seed| {
+        steps: |size, seed| {
             let words = "--package tokenkit-tests --test oracle";
-            Ok(vec![long_test(
-                words,
-                ("TK_TEST_OPS", BILLION),
-                20,
-                size,
-                seed,
-            )])
+            Ok(long_test(words, ("TK_TEST_OPS", BILLION), 20, size, seed).into())
         },
         again_percent: None,
     },
@@ -103,17 +98,12 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1",
         what: "What four threads were told over roll-overs, with the times at which they asked: some \
                order of one exact counter must explain every admission and every refusal.",
-        programs: |size, seed| {
+        steps: |size, seed| {
             let words = "--package tokenkit-tests --test history";
             let test = |name: &str| format!("{words} {name}");
             let threads = test("threads_are_told");
-            Ok(vec![long_test(
-                &threads,
-                ("TK_TEST_DECISIONS", BILLION),
-                10,
-                size,
-                seed,
-            )])
+            let count = ("TK_TEST_DECISIONS", BILLION);
+            Ok(long_test(&threads, count, 10, size, seed).into())
         },
         again_percent: None,
     },
@@ -121,11 +111,11 @@ pub(crate) const CHECKS: [Check; 30] = [
         name: "history of processes",
         invariants: "1",
         what: "The same of three processes that count in one ledger's file.",
-        programs: |size, seed| {
+        steps: |size, seed| {
             // Of what is asked for the processes do a fifth.
             let count = ("TK_TEST_DECISIONS", 5 * BILLION);
             let words = "--package tokenkit-tests --test history processes_are_told";
-            Ok(vec![long_test(words, count, 10, size, seed)])
+            Ok(long_test(words, count, 10, size, seed).into())
         },
         again_percent: None,
     },
@@ -134,9 +124,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1",
         what: "The history's check finds out a count that lies apart from its hour, and one that \
                refuses while it is busy.",
-        programs: |_, _| {
+        steps: |_, _| {
             let words = "--package tokenkit-tests --test history found_out";
-            Ok(vec![Program::cargo("test --profile prove").words(words)])
+            Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
     },
@@ -145,9 +135,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1",
         what: "A clock that steps back a second, an hour or a day, leaps ahead, or stands: no budget \
                is filled again, no block forgotten.",
-        programs: |_, _| {
+        steps: |_, _| {
             let words = "--package tokenkit-tests --test clock_faults";
-            Ok(vec![Program::cargo("test --profile prove").words(words)])
+            Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
     },
@@ -156,10 +146,10 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "3, 5",
         what: "Guesses from ever new addresses: memory stays what it was, and who was blocked before \
                stays blocked.",
-        programs: |size, seed| {
+        steps: |size, seed| {
             let words = "--package tokenkit-tests --test flood";
             let count = ("TK_TEST_ADDRESSES", 100_000_000);
-            Ok(vec![long_test(words, count, 4, size, seed)])
+            Ok(long_test(words, count, 4, size, seed).into())
         },
         again_percent: None,
     },
@@ -168,9 +158,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1",
         what: "Processes that share a ledger are killed while they charge, and while they bring and \
                remove keys: what was charged is there, and the directory is whole.",
-        programs: |_, _| {
+        steps: |_, _| {
             let words = "--package engine --test ledger_file kill_9";
-            Ok(vec![Program::cargo("test --profile prove").words(words)])
+            Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(4),
     },
@@ -179,9 +169,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "4, 7",
         what: "A process whose address space is bounded brings keys until there is no memory for one \
                more, and many at once: the change is refused whole, the keys before it stay in force.",
-        programs: |_, _| {
+        steps: |_, _| {
             let words = "--package engine --test memory_pressure";
-            Ok(vec![Program::cargo("test --profile prove").words(words)])
+            Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
     },
@@ -190,7 +180,7 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1, 2, 3, 7",
         what: "Faults put into the decision core one by one: a test fails of each, but for those that \
                MUTANTS.md shows to be none.",
-        programs: |_, _| Ok(vec![Program::cargo("xtask mutants")]),
+        steps: |_, _| Ok(Program::cargo("xtask mutants").into()),
         again_percent: None,
     },
     Check {
@@ -198,13 +188,13 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1, 3, 4, 5",
         what: "loom runs the interleavings of the engine's small models, and finds the fault of each \
                broken twin.",
-        programs: |size, _| {
+        steps: |size, _| {
             let models = concurrency::models();
-            Ok(vec![match size {
-                Size::Minutes(_) => models,
+            Ok(match size {
+                Size::Minutes(_) => models.into(),
                 // Hours, where a thread of the failures' table makes room.
-                Size::Full => models.env("TK_TEST_PREEMPTIONS", "3"),
-            }])
+                Size::Full => models.env("TK_TEST_PREEMPTIONS", "3").into(),
+            })
         },
         again_percent: None,
     },
@@ -213,13 +203,13 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1, 3, 4",
         what: "shuttle draws schedules of whole structures and of the whole engine, of three to five \
                threads, and finds the fault of each broken twin.",
-        programs: |size, seed| {
+        steps: |size, seed| {
             // In a second the four tests get through some 5,000 each.
             let schedules = size.seconds(4).map_or(20_000_000, |seconds| seconds * 5000);
             let tests = concurrency::schedules().words("-- --nocapture");
             let seeded = tests.env("TK_TEST_SEED", &seed.to_string());
             let counted = seeded.env("TK_TEST_SCHEDULES", &schedules.to_string());
-            Ok(vec![counted])
+            Ok(counted.into())
         },
         again_percent: None,
     },
@@ -228,9 +218,14 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "4, 7",
         what: "The engine's unsafe code and its concurrent tests under tree borrows, once for each \
                seed of the scheduler.",
-        programs: |size, _| match size {
-            Size::Minutes(minutes) => concurrency::quick_miri_programs(Some((minutes / 10).max(2))),
-            Size::Full => concurrency::miri_programs(Some(64), ""),
+        steps: |size, _| {
+            let programs = match size {
+                Size::Minutes(minutes) => {
+                    concurrency::quick_miri_programs(Some((minutes / 10).max(2)))
+                }
+                Size::Full => concurrency::miri_programs(Some(64), ""),
+            };
+            programs.map(Steps::from)
         },
         again_percent: None,
     },
@@ -239,9 +234,11 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "4, 7",
         what: "The engine's own and the concurrent tests, built with each; the latter looks for leaks \
                too.",
-        programs: |_, _| {
+        steps: |_, _| {
             let memories = [Memory::Races, Memory::Addresses];
-            memories.into_iter().map(concurrency::sanitized).collect()
+            let programs: Result<Vec<_>, _> =
+                memories.into_iter().map(concurrency::sanitized).collect();
+            programs.map(Steps::from)
         },
         again_percent: None,
     },
@@ -320,12 +317,12 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "4",
         what: "Writers are killed at any moment: what was acknowledged is there, nothing is half \
                there, and who follows comes to know the same.",
-        programs: |size, _| {
+        steps: |size, _| {
             // A kill takes some 50 ms.
             let kills = size.seconds(3).map_or(20_000, |seconds| seconds * 10);
             let words = "--package tokenkit-store --test kill -- --nocapture";
             let test = Program::cargo("test --profile prove").words(words);
-            Ok(vec![test.env("TOKENKIT_KILLS", &kills.to_string())])
+            Ok(test.env("TOKENKIT_KILLS", &kills.to_string()).into())
         },
         again_percent: None,
     },
@@ -335,12 +332,12 @@ pub(crate) const CHECKS: [Check; 30] = [
         what: "Its file with every bit of every kind of row flipped, sectors emptied, pages in each \
                other's place, its end or its log cut: it is refused, or admits nobody whom it would \
                not have admitted before.",
-        programs: |size, _| {
+        steps: |size, _| {
             // One takes some 5 ms.
             let damages = size.seconds(2).map_or(1_000_000, |seconds| seconds * 100);
             let words = "--package tokenkit-store --test damage -- --nocapture";
             let test = Program::cargo("test --profile prove").words(words);
-            Ok(vec![test.env("TOKENKIT_DAMAGES", &damages.to_string())])
+            Ok(test.env("TOKENKIT_DAMAGES", &damages.to_string()).into())
         },
         again_percent: None,
     },
@@ -350,10 +347,10 @@ pub(crate) const CHECKS: [Check; 30] = [
         what: "Idle connections, floods of HTTP/2 frames and of wrong keys: the 99th percentile of a \
                client that behaves at most doubles, beside that of the calm moments in between. \
                Wants a machine that does nothing else.",
-        programs: |_, _| {
+        steps: |_, _| {
             let words = "--package tokenkit --test serve_attacks_share \
                          -- --ignored --nocapture --test-threads=1";
-            Ok(vec![Program::cargo("test --profile prove").words(words)])
+            Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: None,
     },
