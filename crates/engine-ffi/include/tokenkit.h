@@ -127,7 +127,8 @@ typedef enum {
      */
     TK_ERR_LENGTH = 5,
     /**
-     * The size or the version in a struct is none that this library knows.
+     * The size or the version in a struct is none that this library knows, or
+     * a reserved member is set.
      */
     TK_ERR_STRUCT = 6,
     /**

@@ -23,7 +23,8 @@ pub enum tk_result {
     TK_ERR_MISALIGNED = 4,
     /// A length or a count is larger than anything that can be meant.
     TK_ERR_LENGTH = 5,
-    /// The size or the version in a struct is none that this library knows.
+    /// The size or the version in a struct is none that this library knows, or
+    /// a reserved member is set.
     TK_ERR_STRUCT = 6,
     /// A text is not UTF-8.
     TK_ERR_UTF8 = 7,

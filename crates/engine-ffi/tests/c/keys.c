@@ -249,7 +249,7 @@ void test_sessions(void) {
     ANSWERS(TK_ERR_VALUE, tk_sessions_put(engine, &session, 1));
     session.user = tk_text("ada");
     session.reserved = 1;
-    ANSWERS(TK_ERR_VALUE, tk_sessions_put(engine, &session, 1));
+    ANSWERS(TK_ERR_STRUCT, tk_sessions_put(engine, &session, 1));
     session.size = 1;
     ANSWERS(TK_ERR_STRUCT, tk_sessions_put(engine, &session, 1));
     ANSWERS(TK_ERR_NULL, tk_sessions_put(engine, NULL, 1));
