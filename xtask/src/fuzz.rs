@@ -197,3 +197,22 @@ fn cargo_fuzz(command: &str, build: Build) -> Program {
     // Where a target fails, its own backtrace and not cargo-fuzz's.
     program.env("RUST_LIB_BACKTRACE", "0")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_is_shared_out_whole() {
+        for runs in [1, 7, 100_000_000] {
+            let passes = passes(Until::Runs(runs));
+            let long = passes.iter().find(|pass| pass.build == Build::Quick);
+            let Some(Pass { stop, together, .. }) = long else {
+                panic!("none of them is long");
+            };
+            let each: u64 = stop.strip_prefix("-runs=").unwrap().parse().unwrap();
+            let all = each * together;
+            assert!((runs..runs + together).contains(&all), "{all} of {runs}");
+        }
+    }
+}
