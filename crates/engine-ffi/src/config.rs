@@ -103,11 +103,7 @@ impl tk_config {
             ));
         }
         if self.reserved != [0; 7] || self.omit_x_ratelimit > 1 {
-            return Err(Refusal::of(
-                TK_ERR_STRUCT,
-                "tk_config has members set that this version of the library does not have: \
-                 set it up with tk_config_init",
-            ));
+            return Err(Refusal::unknown_members("tk_config"));
         }
         let legacy_headers = self.omit_x_ratelimit == 0;
         let wire = match caller.text(self.realm, "realm")? {

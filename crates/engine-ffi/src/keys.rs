@@ -16,7 +16,7 @@ use crate::handle::{self, tk_engine};
 use crate::ptr::{Caller, Described};
 use crate::result::tk_result::{
     TK_ERR_DUPLICATE, TK_ERR_FULL, TK_ERR_LENGTH, TK_ERR_NO_KEY, TK_ERR_NULL, TK_ERR_SPACE,
-    TK_ERR_STRUCT, TK_ERR_SYSTEM, TK_ERR_UTF8, TK_ERR_VALUE,
+    TK_ERR_SYSTEM, TK_ERR_UTF8, TK_ERR_VALUE,
 };
 use crate::result::{Refusal, chain, tk_result};
 
@@ -89,11 +89,7 @@ unsafe impl Described for tk_key {
 impl tk_key {
     fn policy(&self, caller: Caller<'_>) -> Result<KeyPolicy, Refusal> {
         if self.reserved != [0; 7] || self.require_origin > 1 {
-            return Err(Refusal::of(
-                TK_ERR_STRUCT,
-                "tk_key has members set that this version of the library does not have: \
-                 set it up with tk_key_init",
-            ));
+            return Err(Refusal::unknown_members("tk_key"));
         }
         let mut policy = KeyPolicy::new(name(caller, self.project, "project")?);
         policy.hourly_limit = limit(self.hourly_limit)?;

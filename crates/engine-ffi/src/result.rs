@@ -78,6 +78,18 @@ impl Refusal {
     pub(crate) fn value(what: &str, error: impl std::fmt::Display) -> Self {
         Self::told(tk_result::TK_ERR_VALUE, format!("{what}: {error}"))
     }
+
+    /// A struct in which reserved members are set, or flags that are none.
+    #[cold]
+    pub(crate) fn unknown_members(what: &str) -> Self {
+        Self::told(
+            tk_result::TK_ERR_STRUCT,
+            format!(
+                "{what} has members set that this version of the library does not have: \
+                 set it up with {what}_init"
+            ),
+        )
+    }
 }
 
 /// An error and what caused it, in one line.

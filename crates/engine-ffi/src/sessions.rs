@@ -10,7 +10,7 @@ use crate::guard;
 use crate::handle::{self, tk_engine};
 use crate::keys::{TK_DIGEST_LEN, TK_NEVER, digest, name, put_text, room};
 use crate::ptr::{Caller, Described};
-use crate::result::tk_result::{TK_ERR_NULL, TK_ERR_STRUCT, TK_ERR_SYSTEM, TK_ERR_VALUE};
+use crate::result::tk_result::{TK_ERR_NULL, TK_ERR_SYSTEM, TK_ERR_VALUE};
 use crate::result::{Refusal, tk_result};
 
 /// Room for a minted token and the NUL behind it.
@@ -48,11 +48,7 @@ unsafe impl Described for tk_session {
 impl tk_session {
     fn record(&self, caller: Caller<'_>) -> Result<SessionRecord, Refusal> {
         if self.reserved != 0 {
-            return Err(Refusal::of(
-                TK_ERR_STRUCT,
-                "tk_session has members set that this version of the library does not have: \
-                 set it up with tk_session_init",
-            ));
+            return Err(Refusal::unknown_members("tk_session"));
         }
         Ok(SessionRecord {
             project: name(caller, self.project, "project")?,

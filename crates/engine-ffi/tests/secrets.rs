@@ -15,7 +15,7 @@ use std::ptr;
 
 use engine::{SecretKey, ServerSecret, SessionToken};
 use engine_ffi::*;
-use support::{Owned, SECRET, config, key, last_error, session};
+use support::{Owned, SECRET, key, last_error, session};
 use tests::canaries::Canaries;
 use tk_result::*;
 
@@ -168,27 +168,22 @@ fn a_server_secret_that_is_none_is_not_told() {
     let mut world = World::new();
     let hidden: Vec<u8> = (0..40).map(|byte| byte * 5 + 3).collect();
     world.canaries.add("the server secret", &hidden);
-    let made = |config: &tk_config| {
-        let mut handle = ptr::null_mut();
-        // SAFETY: both lead to whole structs of ours, whose texts are alive.
-        unsafe { tk_engine_new(config, &mut handle) }
+    let refused = |what: &str, secret: tk_bytes, secret_file: tk_bytes, with| {
+        let made = Owned::with(|config| {
+            config.secret = secret;
+            config.secret_file = secret_file;
+        });
+        world.refused(what, made.err().unwrap_or(TK_OK), with);
     };
-    let long = tk_config {
-        secret: hidden.as_slice().into(),
-        ..config()
-    };
-    world.refused("one that is too long", made(&long), TK_ERR_LENGTH);
+    let long = hidden.as_slice().into();
+    refused("one that is too long", long, tk_bytes::NONE, TK_ERR_LENGTH);
     let hex: String = hidden.iter().map(|byte| format!("{byte:02x}")).collect();
     let folder = std::env::temp_dir();
     let path = folder.join(format!("tk-secrets-{}", std::process::id()));
     for text in [&hex[..63], &hex[..66], &format!("{}zz", &hex[..62])] {
         std::fs::write(&path, text).unwrap();
-        let from_file = tk_config {
-            secret: tk_bytes::NONE,
-            secret_file: path.to_str().unwrap().into(),
-            ..config()
-        };
-        world.refused("a file of none", made(&from_file), TK_ERR_VALUE);
+        let file = path.to_str().unwrap().into();
+        refused("a file of none", tk_bytes::NONE, file, TK_ERR_VALUE);
     }
     std::fs::remove_file(&path).unwrap();
 }
