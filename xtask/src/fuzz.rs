@@ -40,8 +40,8 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Resu
 }
 
 /// What there is to be run, see [`Fuzzing::of`].
-pub(crate) fn steps(until: Until, seed: Option<u64>, wanted: &str) -> Result<Steps, Failure> {
-    let Fuzzing { builds, passes } = Fuzzing::of(until, seed, Some(wanted))?;
+pub(crate) fn steps(until: Until, seed: u64, wanted: &str) -> Result<Steps, Failure> {
+    let Fuzzing { builds, passes } = Fuzzing::of(until, Some(seed), Some(wanted))?;
     let mut steps = Steps::from(builds);
     steps.0.extend(passes);
     Ok(steps)

@@ -57,7 +57,7 @@ macro_rules! fuzzing {
             name: concat!("fuzzing: ", $target),
             invariants: $invariants,
             what: $what,
-            steps: |size, seed| fuzz::steps(fuzzed(size)?, Some(seed), $target),
+            steps: |size, seed| fuzz::steps(fuzzed(size)?, seed, $target),
             again_percent: None,
         }
     };
