@@ -1,5 +1,5 @@
-//! The ledger in a file: shared by engines of one process and of several,
-//! after a restart, after `kill -9`, and after damage.
+//! The ledger in a file: shared by engines of one process, after a restart, and
+//! after damage. Processes that share one are in `tests/tests/ledger_processes.rs`.
 
 #![cfg(target_os = "linux")]
 
@@ -9,8 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{FileExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{
@@ -435,153 +434,4 @@ fn a_file_cut_short_refuses_limited_keys() {
     let refused = engine.put_keys(vec![record(3, Some(1))]).unwrap_err();
     assert!(refused.to_string().contains("ledger"), "{refused}");
     assert_eq!(engine.ledger_fault(), Some(LedgerFault::CutShort));
-}
-
-/// What a child does; `None` in the parent.
-fn child() -> Option<(String, PathBuf)> {
-    let what = std::env::var("LEDGER_CHILD").ok()?;
-    let path = std::env::var_os("LEDGER_PATH")?;
-    Some((what, path.into()))
-}
-
-fn start(what: &str, path: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "as_a_child", "--nocapture"])
-        .env("LEDGER_CHILD", what)
-        .env("LEDGER_PATH", path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Where a child says how much it was admitted: a file of one number, counted
-/// up after each.
-fn tally(path: &Path, child: u32) -> PathBuf {
-    path.with_extension(format!("tally-{child}"))
-}
-
-const CHILDREN: u64 = 4;
-const LIMIT: u64 = 20_000;
-/// So many that it takes some dozen processes until they are spent.
-const LARGE_LIMIT: u64 = 1_000_000;
-
-/// Runs in the children alone.
-#[test]
-fn as_a_child() {
-    let Some((what, path)) = child() else { return };
-    let engine = open(&path);
-    put(&engine, 1, LIMIT);
-    put(&engine, 2, LARGE_LIMIT);
-    match what.as_str() {
-        "until refused" => {
-            let mut admitted = 0_u64;
-            while ask(&engine, 1) == Reason::Allowed {
-                admitted += 1;
-            }
-            fs::write(tally(&path, std::process::id()), admitted.to_string()).unwrap();
-        }
-        // Until killed: each admitted one is told after it was charged.
-        "until killed" => {
-            let file = fs::File::create(tally(&path, std::process::id())).unwrap();
-            let mut admitted = 0_u64;
-            loop {
-                if ask(&engine, 2) == Reason::Allowed {
-                    admitted += 1;
-                    file.write_all_at(&admitted.to_le_bytes(), 0).unwrap();
-                }
-            }
-        }
-        // Puts in keys, new and known, until killed.
-        "keys" => {
-            let mut random = fastrand_like(u64::from(std::process::id()));
-            loop {
-                let n = random() % 5000;
-                put(&engine, 10 + n, 5);
-                if n.is_multiple_of(3) {
-                    engine.remove_key(key(10 + n).id()).unwrap();
-                }
-            }
-        }
-        other => panic!("{other}"),
-    }
-}
-
-#[test]
-fn one_exact_limit_over_processes() {
-    let folder = folder();
-    let path = folder.path().join("ledger");
-    let children: Vec<_> = (0..CHILDREN)
-        .map(|_| start("until refused", &path))
-        .collect();
-    let mut sum = 0;
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-        let told = fs::read_to_string(tally(&path, child.id())).unwrap();
-        sum += told.parse::<u64>().unwrap();
-    }
-    assert_eq!(sum, LIMIT);
-    let engine = open(&path);
-    put(&engine, 1, LIMIT);
-    assert_eq!(engine.used(key(1).id(), Hour::of(NOW)), Some(LIMIT));
-}
-
-#[test]
-fn kill_9_loses_nothing_that_was_charged() {
-    let folder = folder();
-    let path = folder.path().join("ledger");
-    let mut random = fastrand_like(3);
-    let mut told = 0;
-    let mut kills = 0;
-    loop {
-        let children = [start("until killed", &path), start("until killed", &path)];
-        let wait = std::time::Duration::from_millis(30 + random() % 40);
-        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
-        let _ = receiver.recv_timeout(wait);
-        for mut child in children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
-            let mut admitted = [0; 8];
-            if let Ok(file) = fs::File::open(tally(&path, child.id()))
-                && file.read_exact_at(&mut admitted, 0).is_ok()
-            {
-                told += u64::from_le_bytes(admitted);
-            }
-        }
-        let engine = open(&path);
-        put(&engine, 2, LARGE_LIMIT);
-        let used = engine.used(key(2).id(), Hour::of(NOW)).unwrap();
-        // What was charged and not yet told is one unit for each killed.
-        assert!(
-            (told..=told + kills).contains(&used),
-            "{told} told, {used} charged"
-        );
-        if used == LARGE_LIMIT {
-            break;
-        }
-    }
-    assert!(kills > 10, "{kills}");
-}
-
-#[test]
-fn kill_9_while_keys_come_leaves_a_whole_directory() {
-    let folder = folder();
-    let path = folder.path().join("ledger");
-    open(&path);
-    let mut random = fastrand_like(4);
-    for _ in 0..15 {
-        let children = [start("keys", &path), start("keys", &path)];
-        let wait = std::time::Duration::from_millis(40 + random() % 60);
-        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
-        let _ = receiver.recv_timeout(wait);
-        for mut child in children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        let report = LedgerView::open(&path).unwrap().report(NOW);
-        assert_eq!(report.damage, Vec::<String>::new());
-    }
-    let report = LedgerView::open(&path).unwrap().report(NOW);
-    assert!(report.keys + report.resting > 100, "{report:?}");
 }

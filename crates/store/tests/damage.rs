@@ -2,8 +2,8 @@
 //! other's place, its end cut off. It is refused in words, or it admits nobody
 //! whom it would not have admitted before.
 //!
-//! `TOKENKIT_DAMAGES` says how often it is damaged at random, 300 times unless
-//! set.
+//! `TK_TEST_DAMAGES` says how often it is damaged at random, 300 times unless
+//! set; `TK_TEST_SECONDS` ends that earlier, `TK_TEST_SEED` says where it begins.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use engine::{
     CidrList, Clock, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Limit, OriginList,
     Request, SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
+use tests::long::{Progress, Run};
 use tokenkit_store::{
     Actor, FollowError, Follower, SessionId, Store, StoreError, StoredKey, StoredSession,
 };
@@ -262,16 +263,15 @@ fn no_bit_of_a_row_admits_anybody() {
 
 #[test]
 fn no_damage_admits_anybody() {
-    let damages = std::env::var("TOKENKIT_DAMAGES")
-        .map_or(300, |damages| damages.parse().expect("TOKENKIT_DAMAGES"));
+    let mut progress = Progress::new("damages", Run::from_env("TK_TEST_DAMAGES", 300));
     let filled = filled();
     let bytes = filled.bytes();
     let (before, _) = filled.reopened(&bytes);
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut refused = 0;
-    for number in 0..damages {
+    let mut random = fastrand::Rng::with_seed(progress.next_seed());
+    let (mut done, mut refused) = (0, 0);
+    while progress.goes_on() {
         let mut damaged = bytes.clone();
-        match number % 4 {
+        match done % 4 {
             0 => {
                 for _ in 0..random.usize(1..20) {
                     let at = random.usize(..damaged.len());
@@ -289,11 +289,13 @@ fn no_damage_admits_anybody() {
             }
             _ => damaged.truncate(random.usize(..damaged.len())),
         }
-        let what = format!("damage {number}");
-        refused += usize::from(filled.admits_no_more(&before, &damaged, &what));
+        let what = format!("damage {done}");
+        refused += u64::from(filled.admits_no_more(&before, &damaged, &what));
+        done += 1;
+        progress.add(1);
     }
-    assert!(refused > damages / 4, "{refused} of {damages} were noticed");
-    eprintln!("proved: {damages} damages, {refused} noticed");
+    assert!(refused > done / 4, "{refused} of {done} were noticed");
+    eprintln!("proved: {refused} of {done} damages noticed");
 }
 
 /// What was not yet moved from the log into the file may be lost with it; what

@@ -2,8 +2,9 @@
 //! nothing is half there.
 //!
 //! This program starts itself again as writers of the store, which say on
-//! standard output what was committed, and kills them in the midst of it. With
-//! `TOKENKIT_KILLS` it does so more often than the few times of a test run.
+//! standard output what was committed, and kills them in the midst of it.
+//! `TK_TEST_KILLS` says how many of them, 80 unless set; `TK_TEST_SECONDS` ends
+//! a run earlier, `TK_TEST_SEED` says where it begins.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,14 +16,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, KeyId, KeyPolicy, KeyRecord, KeyState, Prefix, SecretKey, ServerSecret};
+use tests::long::{Progress, Run};
 use tokenkit_store::{Actor, Follower, Following, KeyFilter, Store, StoredKey};
 
 /// The variable that makes this program a writer: its value is the store.
 const WRITER: &str = "TOKENKIT_TEST_WRITER";
-/// How often the writers are killed.
-const KILLS: usize = 40;
 /// Writers at work at once.
-const WRITERS: usize = 2;
+const WRITERS: u64 = 2;
 /// Keys in each commit: all of them are there, or none.
 const TOGETHER: usize = 3;
 /// Far more than anything here takes, on however busy a machine.
@@ -39,8 +39,8 @@ fn what_was_acknowledged_outlives_kill_9() {
     if let Some(path) = std::env::var_os(WRITER) {
         write_for_ever(Path::new(&path));
     }
-    let kills = std::env::var("TOKENKIT_KILLS")
-        .map_or(KILLS, |kills| kills.parse().expect("TOKENKIT_KILLS"));
+    let run = Run::from_env("TK_TEST_KILLS", 80);
+    let mut progress = Progress::new("kills of who writes the store", run);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenkit.db");
     drop(Store::create(&path, &secret()).unwrap());
@@ -50,9 +50,10 @@ fn what_was_acknowledged_outlives_kill_9() {
     follower.load(&engine).unwrap();
     let following = Following::start(follower, Arc::clone(&engine), |_| {}).unwrap();
 
-    let mut random = fastrand::Rng::with_seed(1);
+    let mut random = fastrand::Rng::with_seed(progress.next_seed());
     let mut acknowledged: HashMap<KeyId, KeyState> = HashMap::new();
-    for kill in 0..kills {
+    let mut kills = 0;
+    while progress.goes_on() {
         let (begin, begun) = mpsc::channel();
         let mut writers: Vec<_> = (0..WRITERS)
             .map(|_| Writer::start(&path, begin.clone()))
@@ -69,9 +70,11 @@ fn what_was_acknowledged_outlives_kill_9() {
         for writer in writers {
             acknowledged.extend(writer.acknowledged());
         }
-        check(&path, &acknowledged, kill);
+        kills += WRITERS;
+        check(&path, &acknowledged, kills);
+        progress.add(WRITERS);
     }
-    assert!(acknowledged.len() >= kills * WRITERS, "too little was done");
+    assert!(acknowledged.len() as u64 >= kills, "too little was done");
     let begun = Instant::now();
     while !acknowledged.iter().all(|(id, state)| {
         engine
@@ -82,14 +85,11 @@ fn what_was_acknowledged_outlives_kill_9() {
         std::thread::yield_now();
     }
     assert_eq!(following.health().trouble(), None);
-    eprintln!(
-        "proved: {kills} kills, {} keys acknowledged",
-        acknowledged.len()
-    );
+    eprintln!("proved: {} keys acknowledged", acknowledged.len());
 }
 
 /// Looks for everything that was acknowledged, in a store opened anew.
-fn check(path: &Path, acknowledged: &HashMap<KeyId, KeyState>, kill: usize) {
+fn check(path: &Path, acknowledged: &HashMap<KeyId, KeyState>, kills: u64) {
     let store = Store::open(path, &secret()).unwrap();
     let mut found = HashMap::new();
     let mut commits: HashMap<String, usize> = HashMap::new();
@@ -104,11 +104,11 @@ fn check(path: &Path, acknowledged: &HashMap<KeyId, KeyState>, kill: usize) {
         let there = found.get(id).copied();
         assert!(
             there.is_some_and(|there| is_or_came_later(*state, there)),
-            "kill {kill}: {id} was acknowledged as {state:?} and is {there:?}"
+            "after {kills}: {id} was acknowledged as {state:?} and is {there:?}"
         );
     }
     for (commit, keys) in commits {
-        assert_eq!(keys, TOGETHER, "kill {kill}: half of commit {commit}");
+        assert_eq!(keys, TOGETHER, "after {kills}: half of commit {commit}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! What was used, recorded to be billed, whatever happens to the server: every
 //! unit that was admitted is in exactly one row.
 //!
-//! `TOKENKIT_USAGE_KILLS` says how often the server is killed, 30 times unless
-//! set.
+//! `TK_TEST_KILLS` says how often the server is killed, 30 times unless set;
+//! `TK_TEST_SECONDS` ends that earlier, `TK_TEST_SEED` says when it is.
 #![cfg(target_os = "linux")]
 
 mod serve_support;
@@ -16,6 +16,7 @@ use engine::LedgerView;
 use serde_json::Value;
 use serve_support::{PATIENCE, Server, command, wait_until};
 use tempfile::TempDir;
+use tests::long::{Progress, Run};
 
 /// Read out often, so that it is killed in the midst of that as well.
 const OFTEN: &str = "[usage]\ninterval_s = 1\n[failures]\nexempt = [\"127.0.0.0/8\"]\n";
@@ -23,10 +24,6 @@ const OFTEN: &str = "[usage]\ninterval_s = 1\n[failures]\nexempt = [\"127.0.0.0/
 const SELDOM: &str = "[usage]\ninterval_s = 3600\n[failures]\nexempt = [\"127.0.0.0/8\"]\n";
 /// Clients at once.
 const CLIENTS: usize = 4;
-
-fn kills() -> u64 {
-    std::env::var("TOKENKIT_USAGE_KILLS").map_or(30, |kills| kills.parse().unwrap())
-}
 
 /// A key without a limit, in a project.
 fn key(server: &Server, project: &str) -> String {
@@ -116,12 +113,15 @@ fn a_server_killed_under_load_loses_no_unit() {
     let (sent, admitted) = (AtomicU64::new(0), AtomicU64::new(in_force(&server, &key)));
     sent.fetch_add(1, Ordering::Relaxed);
     let mut folder = server.stop();
-    let kills = kills();
-    for kill in 0..kills {
+    let run = Run::from_env("TK_TEST_KILLS", 30);
+    let mut progress = Progress::new("kills of a server under load", run);
+    let mut kills = 0;
+    while progress.goes_on() {
         let server = Server::start_in(folder, "", OFTEN);
         let listen = server.listen;
         // From the first request on to some that a second or two take.
-        let enough = admitted.load(Ordering::Relaxed) + [0, 1, 7, 40, 300, 1500][kill as usize % 6];
+        let further = [0, 1, 7, 40, 300, 1500][(progress.next_seed() % 6) as usize];
+        let enough = admitted.load(Ordering::Relaxed) + further;
         // Before it is killed: later the port may be another server's.
         let clients = [(); CLIENTS].map(|()| TcpStream::connect(listen).unwrap());
         folder = std::thread::scope(|scope| {
@@ -134,19 +134,21 @@ fn a_server_killed_under_load_loses_no_unit() {
             });
             server.kill()
         });
+        kills += 1;
+        progress.add(1);
     }
     let rows = rows(&folder, &[]);
     let (sent, admitted) = (sent.into_inner(), admitted.into_inner());
     let (recorded, charged) = (units(&rows), charged(&folder));
     eprintln!(
-        "proved: {kills} kills, {sent} requests sent, {admitted} answered as admitted, {charged} \
-         units charged, {recorded} recorded"
+        "proved: {sent} requests sent, {admitted} answered as admitted, {charged} units charged, \
+         {recorded} recorded"
     );
     assert_eq!(recorded, charged);
     assert!((admitted..=sent).contains(&recorded));
     let unknown = sent - admitted;
     assert!(
-        unknown <= kills * CLIENTS as u64,
+        unknown <= (kills * CLIENTS) as u64,
         "{unknown}: of each client one at the most is unknown"
     );
 }
@@ -160,17 +162,26 @@ fn a_server_killed_between_requests_records_what_was_admitted() {
         *admitted += in_force(&server, key);
     }
     let mut folder = server.kill();
-    for kill in 0..kills() {
-        let server = Server::start_in(folder, "", if kill % 2 == 0 { SELDOM } else { OFTEN });
+    let run = Run::from_env("TK_TEST_KILLS", 30);
+    let mut progress = Progress::new("kills of a server between requests", run);
+    while progress.goes_on() {
+        let seed = progress.next_seed();
+        let how = if seed.is_multiple_of(2) {
+            SELDOM
+        } else {
+            OFTEN
+        };
+        let server = Server::start_in(folder, "", how);
         for (number, key) in keys.iter().enumerate() {
             let mut client = server.connect();
-            for _ in 0..(kill + number as u64) % 5 {
+            for _ in 0..(seed / 2 + number as u64) % 5 {
                 let answer = client.ask("GET /", &format!("api-key: {key}\r\n"));
                 assert_eq!(answer.status, 200);
                 admitted[number] += 1;
             }
         }
         folder = server.kill();
+        progress.add(1);
     }
     let mut found = BTreeMap::new();
     for row in rows(&folder, &[]) {

@@ -78,9 +78,11 @@ fn long_test(words: &str, count: (&str, u64), percent: u64, size: Size, seed: u6
 
 /// As many as are asked for where time is the bound.
 const BILLION: u64 = 1_000_000_000;
+/// What says how many processes a test kills, and how many those are.
+const KILLS: (&str, u64) = ("TK_TEST_KILLS", 20_000);
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 30] = [
+pub(crate) const CHECKS: [Check; 31] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -158,11 +160,22 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "1",
         what: "Processes that share a ledger are killed while they charge, and while they bring and \
                remove keys: what was charged is there, and the directory is whole.",
-        steps: |_, _| {
-            let words = "--package engine --test ledger_file kill_9";
-            Ok(Program::cargo("test --profile prove").words(words).into())
+        steps: |size, seed| {
+            let words = "--package tokenkit-tests --test ledger_processes kill_9";
+            Ok(long_test(words, KILLS, 3, size, seed).into())
         },
-        again_percent: Some(4),
+        again_percent: None,
+    },
+    Check {
+        name: "kill -9 of a server",
+        invariants: "1",
+        what: "A server is killed under load and between requests: what is recorded to be billed is \
+               what was charged, to the unit, and holds all that was answered.",
+        steps: |size, seed| {
+            let words = "--package tokenkit --test serve_usage killed";
+            Ok(long_test(words, KILLS, 3, size, seed).into())
+        },
+        again_percent: None,
     },
     Check {
         name: "no memory for a change",
@@ -317,12 +330,9 @@ pub(crate) const CHECKS: [Check; 30] = [
         invariants: "4",
         what: "Writers are killed at any moment: what was acknowledged is there, nothing is half \
                there, and who follows comes to know the same.",
-        steps: |size, _| {
-            // A kill takes some 50 ms.
-            let kills = size.seconds(3).map_or(20_000, |seconds| seconds * 10);
-            let words = "--package tokenkit-store --test kill -- --nocapture";
-            let test = Program::cargo("test --profile prove").words(words);
-            Ok(test.env("TOKENKIT_KILLS", &kills.to_string()).into())
+        steps: |size, seed| {
+            let words = "--package tokenkit-store --test kill";
+            Ok(long_test(words, KILLS, 3, size, seed).into())
         },
         again_percent: None,
     },
@@ -332,12 +342,10 @@ pub(crate) const CHECKS: [Check; 30] = [
         what: "Its file with every bit of every kind of row flipped, sectors emptied, pages in each \
                other's place, its end or its log cut: it is refused, or admits nobody whom it would \
                not have admitted before.",
-        steps: |size, _| {
-            // One takes some 5 ms.
-            let damages = size.seconds(2).map_or(1_000_000, |seconds| seconds * 100);
-            let words = "--package tokenkit-store --test damage -- --nocapture";
-            let test = Program::cargo("test --profile prove").words(words);
-            Ok(test.env("TOKENKIT_DAMAGES", &damages.to_string()).into())
+        steps: |size, seed| {
+            let words = "--package tokenkit-store --test damage";
+            let count = ("TK_TEST_DAMAGES", 1_000_000);
+            Ok(long_test(words, count, 2, size, seed).into())
         },
         again_percent: None,
     },
