@@ -25,6 +25,7 @@ use engine::{
     CidrList, Clock, Engine, FailureConfig, KeyDigest, KeyPolicy, KeyRecord, KeyState, Reason,
     Request, SecretKey, ServerSecret,
 };
+use tests::keys::with_check;
 
 const SAMPLES: usize = 100_000;
 /// No classifier may do better.
@@ -137,25 +138,6 @@ fn guesses(secret: &ServerSecret, engines: &[Engine; 2]) -> Vec<Guesses> {
             }
         })
         .collect()
-}
-
-/// A key's head with its check behind it: CRC-32 in base62.
-fn with_check(head: &str) -> String {
-    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut crc = !0_u32;
-    for byte in head.bytes() {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = crc >> 1 ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    let mut rest = !crc;
-    let mut digits = [b'0'; 6];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(rest % 62) as usize];
-        rest /= 62;
-    }
-    format!("{head}{}", std::str::from_utf8(&digits).unwrap())
 }
 
 fn world() -> (ServerSecret, [Engine; 2]) {
