@@ -52,12 +52,16 @@ pub(crate) enum Unit {
     Address(u32),
     /// The upper half of an IPv6 one.
     Network(u64),
+    /// All of a range from which no client speaks.
+    Reserved,
 }
 
 /// The unit of an address.
 pub(crate) fn unit(ip: IpAddr) -> Unit {
     match ip.to_canonical() {
         IpAddr::V4(ip) => Unit::Address(ip.to_bits()),
+        // ffff:fffe::/31.
+        IpAddr::V6(ip) if ip.to_bits() >> 97 == 0x7FFF_FFFF => Unit::Reserved,
         IpAddr::V6(ip) => Unit::Network((ip.to_bits() >> 64) as u64),
     }
 }

@@ -7,6 +7,10 @@ use std::str::FromStr;
 use smallvec::SmallVec;
 
 /// A client's address. IPv4-mapped IPv6 (`::ffff:a.b.c.d`) is IPv4.
+///
+/// Failures of IPv6 addresses are counted by their /64. Those of
+/// `ffff:fffe::/31`, a reserved range of multicast from which no client speaks,
+/// count as one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddr {
     /// Made of the address when that is known, as a word of its own: a decision
@@ -17,11 +21,13 @@ pub struct ClientAddr {
 }
 
 impl ClientAddr {
-    // IPv4 lies in ffff:ffff::/32 and the all-zero /64 (that of `::1`) at
-    // ffff:fffe::/64. Both are multicast ranges (RFC 4291, 2.7), from which
-    // no client speaks, so that no two units share a word.
+    // IPv4 has the words of ffff:ffff::/32, and the all-zero /64 (that of `::1`)
+    // that of ffff:fffe::/64. Both are multicast (RFC 4291, 2.7), from which no
+    // client speaks. Who is said to do so all the same shares one further word,
+    // so that nobody is counted as an IPv4 address who is none.
     const V4: u64 = 0xFFFF_FFFF_0000_0000;
     const ZERO: u64 = 0xFFFF_FFFE_0000_0000;
+    const RESERVED: u64 = Self::ZERO + 1;
 
     /// `ip` is no IPv4-mapped one.
     const fn new(ip: IpAddr) -> Self {
@@ -29,6 +35,7 @@ impl ClientAddr {
             IpAddr::V4(ip) => Self::V4 | ip.to_bits() as u64,
             IpAddr::V6(ip) => match (ip.to_bits() >> 64) as u64 {
                 0 => Self::ZERO,
+                Self::ZERO.. => Self::RESERVED,
                 prefix => prefix,
             },
         };
@@ -106,10 +113,14 @@ pub enum CidrError {
 
 impl Cidr {
     /// The addresses that are counted as one with this: itself alone, or the
-    /// /64 of an IPv6 one.
+    /// /64 of an IPv6 one; see [`ClientAddr`].
     #[must_use]
     pub fn of_client(client: ClientAddr) -> Self {
-        let len = if client.ip.is_ipv4() { 32 } else { 64 };
+        let len = match client.ip {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) if client.unit == ClientAddr::RESERVED => 31,
+            IpAddr::V6(_) => 64,
+        };
         Self {
             base: mask(client.ip, len),
             len,
@@ -351,6 +362,8 @@ mod tests {
             "::ffff:0:0",
             "1::",
             "10.0.0.1",
+            "ffff:fffd::",
+            "ffff:ffff::",
         ];
         let mut units: Vec<u64> = all.map(|text| addr(text).unit()).to_vec();
         units.sort_unstable();
@@ -361,12 +374,18 @@ mod tests {
             "0.0.0.0 and its mapped form are one"
         );
         assert!(!units.contains(&0));
+        for reserved in ["ffff:fffe::1", "ffff:ffff:ffff:ffff::", "ffff:ffff:a00:1::"] {
+            assert_eq!(addr(reserved).unit(), addr("ffff:ffff::").unit());
+        }
         for (text, block) in [
             ("10.0.0.1", "10.0.0.1/32"),
             ("255.255.255.255", "255.255.255.255/32"),
             ("::1", "::/64"),
             ("2001:db8:7:1::9", "2001:db8:7:1::/64"),
+            ("ffff:fffd:ffff:ffff::9", "ffff:fffd:ffff:ffff::/64"),
+            ("ffff:ffff:a00:1::9", "ffff:fffe::/31"),
         ] {
+            assert_eq!(Cidr::of_client(addr(text)).to_string(), block);
             let again = ClientAddr::of_unit(addr(text).unit());
             assert_eq!(again.unit(), addr(text).unit());
             assert_eq!(Cidr::of_client(again).to_string(), block);
