@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -18,7 +17,6 @@ use engine::{
     Request, SecretKey, ServerSecret,
 };
 use libfuzzer_sys::fuzz_target;
-use rustix::fs::{MemfdFlags, memfd_create};
 use tests::keys::key;
 use tokenkit_fuzz::small_pages;
 
@@ -65,8 +63,7 @@ enum Op {
     Look,
 }
 
-/// What lies before the damage: a ledger with a few keys and failures in it,
-/// in a file that has a name in this process alone.
+/// What lies before the damage: a ledger with a few keys and failures in it.
 struct Base {
     file: File,
     path: PathBuf,
@@ -93,8 +90,8 @@ const LINES: usize = 64;
 const ROOM: usize = 1024;
 const LEN: usize = AREA_AT + ROOM * 64;
 /// How often an input opens the file again: that takes longer than all else that
-/// it does.
-const OPENINGS: usize = 4;
+/// it does, and more often comes to nothing new.
+const OPENINGS: usize = 2;
 
 fn secret() -> ServerSecret {
     ServerSecret::from_bytes([9; 32])
@@ -124,29 +121,45 @@ fn record(key: &SecretKey, limit: u8) -> KeyRecord {
     }
 }
 
+/// A file of this process alone, in memory where that can be. A fuzzer ends
+/// without a word, so each removes what those before it left behind.
+fn own_path() -> PathBuf {
+    const NAME: &str = "tokenkit-fuzz-ledger-";
+    let memory = PathBuf::from("/dev/shm");
+    let folder = Some(memory).filter(|memory| memory.is_dir());
+    let folder = folder.unwrap_or_else(std::env::temp_dir);
+    let own = std::process::id().to_string();
+    let has_ended = |process: &str| process == own || !Path::new("/proc").join(process).exists();
+    for left in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let name = left.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        if process.is_some_and(has_ended) {
+            let _ = fs::remove_file(left.path());
+        }
+    }
+    folder.join(format!("{NAME}{own}"))
+}
+
 fn base() -> &'static Base {
     static BASE: OnceLock<Base> = OnceLock::new();
     BASE.get_or_init(|| {
         let clock = Clock::manual(START);
-        let name = format!("tokenkit-fuzz-ledger-{}", std::process::id());
-        let made = std::env::temp_dir().join(name);
-        let _ = fs::remove_file(&made);
-        drop(engine(&made, &clock).expect("a ledger"));
-        let mut front = fs::read(&made).expect("the ledger");
-        fs::remove_file(&made).expect("a file");
+        let path = own_path();
+        drop(engine(&path, &clock).expect("a ledger"));
+        let mut front = fs::read(&path).expect("the ledger");
         front.truncate(FRONT);
         // The seeds of its hashes, so that an input that fails does so again.
         (3..7).for_each(|word| put(&mut front, word * 8, word as u64));
         put(&mut front, HEADS_WORD * 8, HEADS as u64);
         put(&mut front, CONTROL_AT, ROOM as u64);
 
-        let flags = MemfdFlags::CLOEXEC;
-        let file = File::from(memfd_create("ledger", flags).expect("a file in memory"));
-        let owners = fs::Permissions::from_mode(0o600);
-        file.set_permissions(owners).expect("its owner's alone");
         let mut base = Base {
-            path: format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
-            file,
+            file: File::options()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .expect("the ledger"),
+            path,
             front,
             area: vec![0; LINES * 64],
             keys: (0..KEYS.into()).map(|n| key("tk_live", n)).collect(),
