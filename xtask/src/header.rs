@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cbindgen::{Builder, Config};
 
+use crate::disk;
 use crate::shell::{Failure, root};
 
 /// The crate.
@@ -44,8 +45,7 @@ pub(crate) fn run(check: bool) -> Result<(), Failure> {
             "{HEADER} is not what engine-ffi says: cargo xtask header"
         )));
     }
-    std::fs::write(&path, made)
-        .map_err(|error| Failure::found(format!("cannot write {HEADER}: {error}")))?;
+    disk::write(&path, &made)?;
     println!("wrote {HEADER}");
     Ok(())
 }

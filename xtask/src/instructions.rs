@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::disk;
 use crate::figures::Figures;
 use crate::profile;
 use crate::shell::{Failure, Program, root, target};
@@ -38,8 +39,7 @@ pub(crate) fn run(save: bool) -> Result<(), Failure> {
     let path = root().join(BASELINE);
     if save {
         print_table(&counts, &Counts::new());
-        std::fs::write(&path, rendered(&counts)?)
-            .map_err(|error| Failure::found(format!("cannot write {BASELINE}: {error}")))?;
+        disk::write(&path, &rendered(&counts)?)?;
         println!("saved to {BASELINE}");
         return Ok(());
     }

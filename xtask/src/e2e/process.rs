@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::disk;
 use crate::shell::Failure;
 
 /// Ticks of a second in `/proc/PID/stat`, which Linux fixes for all programs.
@@ -74,9 +75,7 @@ impl Process {
     }
 
     fn told(&self, name: &str) -> Result<String, Failure> {
-        let file = format!("/proc/{}/{name}", self.child.id());
-        std::fs::read_to_string(&file)
-            .map_err(|error| Failure::found(format!("cannot read {file}: {error}")))
+        disk::read(Path::new(&format!("/proc/{}/{name}", self.child.id())))
     }
 }
 

@@ -55,8 +55,7 @@ struct File {
 /// Writes both pages.
 pub(crate) fn write() -> Result<(), Failure> {
     for (path, page) in pages()? {
-        fs::write(root().join(path), page)
-            .map_err(|error| Failure::found(format!("cannot write {path}: {error}")))?;
+        disk::write(&root().join(path), &page)?;
         println!("{path} is written");
     }
     Ok(())
