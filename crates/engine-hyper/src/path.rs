@@ -32,14 +32,16 @@ pub(crate) struct Unreadable;
 /// Whether every service reads a path alike, letter case and a slash at its
 /// end aside.
 pub(crate) fn is_plain(path: &[u8]) -> bool {
-    let mut before = 0;
+    let mut before = None;
     path.iter().all(|&byte| {
         let odd = match byte {
             b'%' | b'\\' | b';' | b'?' | b'#' => true,
-            b'/' | b'.' => before == b'/',
+            b'/' => before == Some(b'/'),
+            // A path starts a segment as a separator does.
+            b'.' => matches!(before, None | Some(b'/')),
             byte => is_control(byte),
         };
-        before = byte;
+        before = Some(byte);
         !odd
     })
 }
@@ -291,7 +293,7 @@ mod tests {
             assert_eq!(seen, 1, "{path}");
         }
         for path in [
-            "//", "/a//b", "/.", "/a/..", "/%61", "/a;b", "/a\\b", "/a b", "/a?b", "/a#b",
+            "//", "/a//b", "/.", "/a/..", "../a", "/%61", "/a;b", "/a\\b", "/a b", "/a?b", "/a#b",
         ] {
             assert!(!is_plain(path.as_bytes()), "{path}");
         }

@@ -29,7 +29,8 @@ pub struct FailureConfig {
     /// The window, in seconds: a multiple of 12, 12 to 86,400.
     pub window_s: u32,
     /// How long an address stays blocked, in seconds, at least 1 and at least
-    /// a 32,768th of the window.
+    /// a 32,768th of the window. A block that would end in the year 4147 or
+    /// later never ends.
     pub block_s: u32,
     /// Address blocks that are never counted nor blocked.
     pub exempt: CidrList,

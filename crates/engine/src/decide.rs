@@ -322,7 +322,9 @@ impl Engine {
 
     /// The refusal of a blocked address.
     pub(crate) fn refused_until(&self, request: &Request<'_>, unix_s: u64, until: u64) -> Decision {
-        let wait_s = until.saturating_sub(unix_s);
+        // Behind its end a block stands only if it never ends.
+        let wait_s = until.checked_sub(unix_s).filter(|wait_s| *wait_s > 0);
+        let wait_s = wait_s.unwrap_or(u64::MAX);
         Decision {
             retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
             ..self.keyless(request, Reason::IpBlocked)

@@ -207,7 +207,8 @@ impl Decision {
     }
 
     /// Seconds to wait before another try, on a 429; `u32::MAX` where it is
-    /// longer, as only a clock that was set far back can make it.
+    /// longer, as only a clock that was set far back can make it, and where a
+    /// block never ends.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
         (self.status() == 429).then_some(self.retry_after_s)

@@ -16,7 +16,7 @@ use crate::policy::{KeyPolicy, KeyRecord, KeyState, SessionRecord};
 use crate::project::{ProjectId, Projects};
 use crate::sessions::{Session, Sessions};
 use crate::shadow::Shadow;
-use crate::time::{Clock, Hour};
+use crate::time::{Clock, Hour, NEVER};
 
 /// Decides about requests; holds the keys, the sessions and their counters.
 ///
@@ -256,7 +256,7 @@ impl Engine {
 
     /// Says that what was used in all hours before one is saved: it was read by
     /// [`each_usage`](Self::each_usage), begun when those hours were over, and
-    /// then written to where it stays.
+    /// then written to where it stays. Takes back what was said of later hours.
     pub fn usage_saved(&self, before: Hour) {
         self.ledger.usage().set_unsaved_from(before.number().into());
     }
@@ -281,7 +281,7 @@ impl Engine {
     pub fn put_session(&self, token: TokenDigest, session: SessionRecord) {
         self.sessions.put(Session {
             digest: token,
-            expires_at: session.expires_at.unwrap_or(u64::MAX),
+            expires_at: session.expires_at.unwrap_or(NEVER),
             project: self.project_id(&session.project),
             user: session.user,
         });

@@ -18,6 +18,9 @@ pub(crate) const HOUR_S: u64 = 3600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hour(u32);
 
+/// An expiry that never comes, and sorts behind all others.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 impl Hour {
     /// Bits of an hour's number wherever one is kept.
     pub(crate) const BITS: u32 = 28;
@@ -32,6 +35,11 @@ impl Hour {
     /// An hour by its number, of which the lowest bits count.
     pub(crate) fn of_number(number: u32) -> Self {
         Self(number & Self::MAX as u32)
+    }
+
+    /// The hour after it; the last has none, and is that itself.
+    pub(crate) fn next(self) -> Self {
+        Self((self.0 + 1).min(Self::MAX as u32))
     }
 
     /// The hour's number.

@@ -341,6 +341,23 @@ fn a_reset_needs_the_file_alone_and_keeps_the_old_one() {
     ));
 }
 
+/// In milliseconds, which nobody should count in, it is the last that has a name.
+#[test]
+fn a_reset_keeps_the_last_of_all_hours() {
+    const LATE: u64 = NOW * 1000;
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    {
+        let engine = open_at(&path, LATE).unwrap();
+        put(&engine, 1, 2);
+        assert_eq!([ask(&engine, 1), ask(&engine, 1)], [Reason::Allowed; 2]);
+    }
+    reset_ledger(&path, &failures(), true, LATE).unwrap();
+    let engine = open_at(&path, LATE).unwrap();
+    put(&engine, 1, 2);
+    assert_eq!(ask(&engine, 1), Reason::HourlyLimit);
+}
+
 #[test]
 fn damage_gives_wrong_counts_and_nothing_worse() {
     let folder = folder();

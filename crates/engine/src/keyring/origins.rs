@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::origin::{HostFirst, OriginList};
+use crate::time::NEVER;
 
 /// The origins that live keys list.
 #[derive(Default)]
@@ -15,9 +16,6 @@ pub(super) struct ListedOrigins {
     /// bounds a look-up: the labels of what is sent are a stranger's choice.
     wildcards: BTreeMap<usize, u32>,
 }
-
-/// An expiry that sorts behind all others.
-const NEVER: u64 = u64::MAX;
 
 impl ListedOrigins {
     /// Counts a live key's list in.
@@ -53,7 +51,7 @@ impl ListedOrigins {
             self.patterns
                 .get(text)
                 .and_then(|expiries| expiries.keys().next_back())
-                .is_some_and(|&latest| now < latest)
+                .is_some_and(|&latest| now < latest || latest == NEVER)
         })
     }
 }

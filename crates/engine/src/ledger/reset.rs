@@ -98,7 +98,7 @@ fn carry_over(from: &LedgerView, to: &Path, plan: &Plan) -> Result<(), LedgerErr
         return Err(LedgerError::Unsupported);
     };
     to.usage().copy(from.ledger.usage());
-    let last = Hour::of_number(now.number().saturating_add(1));
+    let last = now.next();
     let mut fault = None;
     from.each(|id, place| {
         let (Place::Held(slot) | Place::Resting { slot, .. }) = place else {

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use crate::key::TokenDigest;
 use crate::name::Name;
 use crate::project::ProjectId;
+use crate::time::NEVER;
 
 use bucket::Bucket;
 use table::{Map, Visit};
@@ -47,7 +48,7 @@ pub(crate) struct Session {
 impl Session {
     /// Whether the token is still good at a time.
     pub(crate) fn is_live(&self, now: u64) -> bool {
-        now < self.expires_at
+        now < self.expires_at || self.expires_at == NEVER
     }
 }
 

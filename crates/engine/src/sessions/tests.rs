@@ -109,9 +109,10 @@ fn what_is_there_is_found_while_others_come_and_go() {
 
 #[test]
 fn a_session_ends_with_its_expiry() {
-    let session = session(1, 100);
-    assert!(session.is_live(99));
-    assert!(!session.is_live(100));
+    let ends = session(1, 100);
+    assert!(ends.is_live(99));
+    assert!(!ends.is_live(100));
+    assert!(session(1, NEVER).is_live(u64::MAX));
 }
 
 #[test]
