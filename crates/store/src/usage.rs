@@ -140,7 +140,8 @@ impl Store {
         Ok(grown)
     }
 
-    /// Notes that all that a source had counted at a unix second is recorded.
+    /// Notes that all that a source had counted at a unix second is recorded: the
+    /// last that was noted, for a clock may have been ahead; unless it has ended.
     ///
     /// # Errors
     ///
@@ -149,8 +150,8 @@ impl Store {
         self.connection
             .execute(
                 "INSERT INTO usage_sources (source, seen_at) VALUES (?1, ?2) \
-                 ON CONFLICT (source) DO UPDATE SET seen_at = MAX(seen_at, excluded.seen_at)",
-                params![source, number_column(at)],
+                 ON CONFLICT (source) DO UPDATE SET seen_at = excluded.seen_at WHERE seen_at < ?3",
+                params![source, number_column(at), number_column(u64::MAX)],
             )
             .map(|_| ())
             .map_err(|cause| StoreError::of(&self.path, cause))

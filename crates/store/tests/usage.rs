@@ -228,14 +228,18 @@ fn an_hour_is_final_when_all_have_told_of_it() {
     assert_eq!(last(&place, end + 99), Some(HOUR + 1));
     place.store.usage_seen(&TWO, end - 1).unwrap();
     assert_eq!(last(&place, end + 99), Some(HOUR));
-    // Not told backwards.
-    place.store.usage_seen(&TWO, end + 20).unwrap();
+    // Whose clock was ahead has not told of what came since.
+    place.store.usage_seen(&TWO, end + 90_000).unwrap();
+    assert_eq!(last(&place, end + 99), Some(HOUR + 1));
     place.store.usage_seen(&TWO, end).unwrap();
+    assert_eq!(last(&place, end + 99), Some(HOUR));
+    place.store.usage_seen(&TWO, end + 20).unwrap();
     assert_eq!(last(&place, end + 99), Some(HOUR + 1));
     // One that has ended waits for nobody.
     let mut other = self::place();
     other.store.usage_seen(&ONE, NOW).unwrap();
     other.store.usage_ended(&ONE).unwrap();
+    other.store.usage_seen(&ONE, NOW).unwrap();
     assert_eq!(last(&other, end + 99), Some(HOUR + 1));
     other.store.usage_seen(&TWO, NOW).unwrap();
     assert_eq!(last(&other, end + 99), Some(HOUR));

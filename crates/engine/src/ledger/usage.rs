@@ -46,10 +46,11 @@ impl<'a> UsageLine<'a> {
         Hour::of_number(number as u32)
     }
 
-    /// Says that all hours before one are saved. Never takes back what was said.
+    /// Says that all hours before one are saved, and takes back what was said of
+    /// later ones: by a clock that was ahead, and they may be charged yet.
     pub(crate) fn set_unsaved_from(self, hour: u64) {
         // Release: see `unsaved_from`.
-        self.word(2).fetch_max(hour, Ordering::Release);
+        self.word(2).store(hour, Ordering::Release);
     }
 
     /// Counts units that were written over unsaved.
@@ -105,13 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_to_be_saved_stays_so() {
+    fn what_was_said_last_holds() {
         let line = Line(std::array::from_fn(|_| AtomicU64::new(0)));
         let usage = UsageLine(&line);
         assert_eq!(usage.unsaved_from(), 0);
-        usage.set_unsaved_from(7);
-        usage.set_unsaved_from(5);
-        assert_eq!(usage.unsaved_from(), 7);
+        for hour in [7, 5, 6] {
+            usage.set_unsaved_from(hour);
+            assert_eq!(usage.unsaved_from(), hour);
+        }
         usage.lose(3);
         usage.lose(4);
         assert_eq!(usage.overwritten(), 7);

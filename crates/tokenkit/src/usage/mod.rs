@@ -102,11 +102,15 @@ impl Collector {
         let changed = self.changed(counters);
         self.unsaved = changed.iter().map(|(_, units)| units).sum();
         if self.recorded.is_empty() && self.skip_before.is_none() {
-            // Another has recorded what was over, if the store is that one's.
+            // Another has recorded what was over, if the store is that one's, and
+            // its clock was not ahead. After ours may have stepped back the hour
+            // before this one was perhaps charged once more.
             let before = counters.unsaved_from().number();
-            let seen = store.usage_seen_at(&self.source)?.unwrap_or(0);
-            let is_of_store = Hour::of(seen).number() >= before;
-            self.skip_before = Some(if is_of_store { before } else { 0 });
+            let seen = Hour::of(store.usage_seen_at(&self.source)?.unwrap_or(0));
+            let this = Hour::of(now).number();
+            let is_so = (before..).contains(&seen.number()) && before <= this;
+            let skip_before = before.min(this.saturating_sub(1));
+            self.skip_before = Some(if is_so { skip_before } else { 0 });
         }
         let skip_before = self.skip_before.unwrap_or(0);
         let mut grown = 0;

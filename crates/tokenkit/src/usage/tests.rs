@@ -257,6 +257,42 @@ fn a_clock_that_steps_back_loses_nothing() {
     }
 }
 
+/// Each reads out as a command does, which knows of nothing but the ledger and
+/// the store.
+#[test]
+fn a_clock_that_was_ahead_once_hides_nothing_from_who_begins() {
+    let mut place = place(true);
+    for step in [0_i64, 24, -23, 0, 1, 2, 100, -101, 1, 8] {
+        let now = place.clock.now().checked_add_signed(3600 * step).unwrap();
+        place.clock.set(now);
+        for key in 0..3 {
+            place.charge(key, 7);
+        }
+        let mut collector = place.collector();
+        place.collect(&mut collector).unwrap();
+        assert_eq!(place.billed(), place.charged, "{step} hours on");
+        let open_from = place.store.usage_final_before(now).unwrap();
+        assert!(open_from <= Some(Hour::of(now).number()));
+    }
+}
+
+#[test]
+fn a_clock_that_went_back_over_an_hour_s_edge_and_on_again_hides_nothing() {
+    let mut place = place(true);
+    let edge = place.clock.now();
+    place.clock.set(edge + 30);
+    place.charge(0, 7);
+    let mut collector = place.collector();
+    place.collect(&mut collector).unwrap();
+    place.clock.set(edge - 30);
+    place.charge(1, 5);
+    // Killed, so that another begins.
+    place.clock.set(edge + 40);
+    let mut collector = place.collector();
+    place.collect(&mut collector).unwrap();
+    assert_eq!(place.billed(), place.charged);
+}
+
 #[test]
 fn an_hour_and_its_units_fit_into_one_word() {
     for (hour, units) in [(0, 0), (1, 1), (u32::MAX >> 4, (1 << 36) - 1), (7, 1 << 35)] {
