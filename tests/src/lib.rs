@@ -11,7 +11,7 @@ pub mod ips;
 pub mod keys;
 pub mod long;
 pub mod oracle;
-mod oracle_forms;
+pub mod oracle_forms;
 #[cfg(not(miri))]
 pub mod over_http;
 pub mod panics;

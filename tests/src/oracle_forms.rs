@@ -86,7 +86,8 @@ pub(crate) fn in_blocks(blocks: &[String], ip: IpAddr) -> bool {
 }
 
 /// Whether a list names an origin as a browser sends it.
-pub(crate) fn in_origins(list: &[String], sent: &str) -> bool {
+#[must_use]
+pub fn in_origins(list: &[String], sent: &str) -> bool {
     let Some(sent) = origin(sent).filter(|sent| !sent.host.contains('*')) else {
         return false;
     };

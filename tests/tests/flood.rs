@@ -17,6 +17,8 @@ const NOW: u64 = 1_790_000_000;
 /// Blocked before the flood, a 65th of what the table holds.
 const BLOCKED: u32 = 1000;
 const MAX_ADDRESSES: u32 = 65_536;
+/// In which failures are counted: the shortest.
+const WINDOW_S: u32 = 12;
 /// Addresses between two looks at the memory and the blocks.
 const TURN: u64 = 500_000;
 /// What the process may grow by: far less than it would take to remember a
@@ -54,6 +56,8 @@ fn guess(engine: &Engine, ip: IpAddr) -> Reason {
 fn a_flood_of_addresses_takes_no_memory_and_frees_nobody() {
     let failures = FailureConfig {
         threshold: 3,
+        window_s: WINDOW_S,
+        block_s: 86_400,
         max_addresses: MAX_ADDRESSES,
         ..FailureConfig::default()
     };
@@ -78,9 +82,10 @@ fn a_flood_of_addresses_takes_no_memory_and_frees_nobody() {
     let first = progress.next_seed() >> 4;
     let (mut done, mut most_kib) = (0, before_kib);
     while progress.goes_on() {
-        // The clock goes on, so that the windows of the flood's first run out;
-        // but never so far that the blocks end.
-        clock.set(NOW + (done / TURN).min(block_s - 1));
+        // The clock goes on, so that the windows of the flood's first run out
+        // after the second turn; but never so far that the blocks end.
+        let gone_s = done / TURN * u64::from(WINDOW_S / 2);
+        clock.set(NOW + gone_s.min(block_s - 1));
         for number in done..done + TURN {
             let reason = guess(&engine, address(first + number));
             assert_eq!(reason, Reason::MalformedKey, "number {number} is new");

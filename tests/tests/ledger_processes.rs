@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![cfg(all(not(miri), target_os = "linux"))]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::net::Ipv4Addr;
@@ -226,14 +227,30 @@ fn kill_9_while_keys_come_leaves_a_whole_directory() {
     let mut progress = Progress::new("kills of who brings keys", run);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
-    drop(open(&path));
+    {
+        // Of what the children bring some was used before.
+        let engine = open(&path);
+        for number in 10..60 {
+            put(&engine, number, 5);
+            ask(&engine, number, |admitted| admitted < number % 6);
+        }
+    }
     let mut random = fastrand::Rng::with_seed(progress.next_seed());
+    let mut before = BTreeMap::new();
     while progress.goes_on() {
         killed("keys", &path, &mut random);
-        let report = LedgerView::open(&path).unwrap().report(NOW);
-        assert_eq!(report.damage, Vec::<String>::new());
+        let view = LedgerView::open(&path).unwrap();
+        assert_eq!(view.report(NOW).damage, Vec::<String>::new());
+        let keys = view.keys(Hour::of(NOW)).into_iter();
+        let now: BTreeMap<_, _> = keys.map(|key| (key.id, key.used)).collect();
+        // A removed key's slot rests: in this hour none is lost, nor what was used.
+        for (id, used) in &before {
+            assert_eq!(now.get(id), Some(used), "{id}");
+        }
+        before = now;
         progress.add(TOGETHER);
     }
-    let report = LedgerView::open(&path).unwrap().report(NOW);
-    assert!(report.keys + report.resting > 0, "{report:?}");
+    let used = before.values().flatten().filter(|used| **used > 0);
+    assert_eq!(used.count(), 50);
+    assert!(before.len() > 50, "each was killed before it brought a key");
 }

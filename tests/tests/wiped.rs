@@ -127,6 +127,8 @@ fn an_engine_forgets_its_secret() {
     let work = |of: &Needle| {
         freed_with(of, || {
             let engine = Engine::builder(secret.clone()).build().unwrap();
+            // Where it lies is freed with it.
+            let engine = Box::new(engine);
             let policy = KeyPolicy::new("p".parse().unwrap());
             let record = KeyRecord {
                 id: key.id(),

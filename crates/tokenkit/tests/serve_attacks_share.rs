@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serve_support::Server;
 use serve_support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, frame, request,
 };
 use serve_support::http::Client;
+use serve_support::{Server, wait_until};
 
 /// Pairs of a calm and an attacked stretch: one of both kinds falls together
 /// with whatever else the machine does.
@@ -185,7 +185,10 @@ fn connections_that_do_nothing() {
                     idle
                 })
                 .collect();
+            let held = || server.metric("tokenkit_http_connections");
+            wait_until("all are open at once", || held() > IDLE as u64);
             let attacked = stretch(&mut client, &head);
+            assert!(held() > IDLE as u64, "some were ended");
             drop(idle);
             (calm, attacked)
         })
