@@ -339,11 +339,11 @@ pub(crate) const CHECKS: [Check; 31] = [
     Check {
         name: "damage to the store",
         invariants: "1, 7",
-        what: "Its file with every bit of every kind of row flipped, sectors emptied, pages in each \
-               other's place, its end or its log cut: it is refused, or admits nobody whom it would \
-               not have admitted before.",
+        what: "Its file with every bit of the rows of keys and sessions flipped, every column of every \
+               sealed row changed, sectors emptied, pages in each other's place, its end or its log \
+               cut: it is refused, or admits nobody whom it would not have admitted before.",
         steps: |size, seed| {
-            let words = "--package tokenkit-store --test damage";
+            let words = "--package tokenkit-store --test damage --test seals";
             let count = ("TK_TEST_DAMAGES", 1_000_000);
             Ok(long_test(words, count, 2, size, seed).into())
         },
