@@ -322,11 +322,11 @@ impl Engine {
 
     /// The refusal of a blocked address.
     pub(crate) fn refused_until(&self, request: &Request<'_>, unix_s: u64, until: u64) -> Decision {
-        // Behind its end a block stands only if it never ends.
-        let wait_s = until.checked_sub(unix_s).filter(|wait_s| *wait_s > 0);
-        let wait_s = wait_s.unwrap_or(u64::MAX);
+        // Behind its end a block stands only if it never ends: one less than
+        // nothing is then more than 32 bits tell.
+        let less_one = until.wrapping_sub(unix_s).wrapping_sub(1);
         Decision {
-            retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX),
+            retry_after_s: u32::try_from(less_one).map_or(u32::MAX, |s| s.saturating_add(1)),
             ..self.keyless(request, Reason::IpBlocked)
         }
     }
