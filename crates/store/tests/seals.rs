@@ -165,7 +165,8 @@ fn other(column: &str, kind: &str) -> String {
         (_, "details" | "outcome") => format!("{column} || ' '"),
         (_, "origins") => format!("replace({column}, 'app', 'api')"),
         (_, "ips" | "addresses") => format!("replace({column}, '10.', '90.')"),
-        _ => format!("'z' || substr({column}, 2)"),
+        // An id is drawn, and may begin with any letter.
+        _ => format!("iif(substr({column}, 1, 1) = 'z', 'y', 'z') || substr({column}, 2)"),
     }
 }
 
