@@ -11,12 +11,17 @@ use engine::{
 /// Where the last hour begins.
 const LAST: u64 = ((1 << 28) - 1) * 3600;
 
-#[test]
-fn the_last_hours_budget_is_spent_once() {
-    let engine = Engine::builder(ServerSecret::from_bytes([7; 32]))
+fn engine(failures: FailureConfig) -> Engine {
+    Engine::builder(ServerSecret::from_bytes([7; 32]))
+        .failures(failures)
         .max_keys(1)
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn the_last_hours_budget_is_spent_once() {
+    let engine = engine(FailureConfig::default());
     let mut policy = KeyPolicy::new("p".parse().unwrap());
     policy.hourly_limit = Some(Limit::try_from(5).unwrap());
     let key = engine.mint(&"tk_live".parse().unwrap(), policy).unwrap();
@@ -49,10 +54,7 @@ fn the_last_hours_budget_is_spent_once() {
 
 #[test]
 fn what_never_ends_is_there_at_the_end_of_time() {
-    let engine = Engine::builder(ServerSecret::from_bytes([7; 32]))
-        .max_keys(1)
-        .build()
-        .unwrap();
+    let engine = engine(FailureConfig::default());
     let mut policy = KeyPolicy::new("p".parse().unwrap());
     let origin = "https://app.example";
     policy.origins = OriginList::parse([origin]).unwrap();
@@ -86,10 +88,7 @@ fn a_block_that_never_ends_says_to_wait_as_long_as_can_be_told() {
         threshold: 1,
         ..FailureConfig::default()
     };
-    let engine = Engine::builder(ServerSecret::from_bytes([7; 32]))
-        .failures(failures)
-        .build()
-        .unwrap();
+    let engine = engine(failures);
     let guess = Request::new(Ipv4Addr::LOCALHOST).api_key(b"guess");
     let at = |unix_s| {
         let decision = engine.decide_at(&guess, unix_s);
