@@ -115,7 +115,7 @@ impl Engine {
     ) {
         group.clear();
         for request in requests {
-            let place = self.place(request);
+            let place = self.place(request.client);
             let shown = self.shown(request);
             let mut spot = None;
             match shown {

@@ -43,24 +43,32 @@ impl Engine {
     /// names of the last 4,096 whose block began, or that came while they were
     /// blocked, those that still are, since this engine was built:
     /// [`EngineStats::blocked_addresses`](crate::EngineStats::blocked_addresses)
-    /// counts all, and [`block_of`](Self::block_of) tells of any.
+    /// counts all, and [`block_of`](Self::block_of) tells of any. One that was
+    /// blocked before, as a ledger tells, may be left out for another that stays
+    /// blocked longer. Where only some of a /64 are exempt, the others are
+    /// blocked, and it is named.
     #[must_use]
     pub fn blocks(&self, unix_s: u64) -> Vec<Blocked> {
-        let addresses = self.lately.all().into_iter();
-        let mut blocks: Vec<Blocked> = addresses
-            .filter_map(|client| self.block(client.ip(), unix_s))
+        let clients = self.lately.all().into_iter();
+        let mut blocks: Vec<Blocked> = clients
+            .filter_map(|client| self.blocked_with(client, unix_s))
             .collect();
         blocks.sort_by_key(|block| std::cmp::Reverse(block.until));
         blocks
     }
 
+    /// The block of all that are counted with an address, unless all of them
+    /// are exempt.
+    fn blocked_with(&self, client: ClientAddr, unix_s: u64) -> Option<Blocked> {
+        let until = self.place(client).look().blocked_until(unix_s)?;
+        let addresses = Cidr::of_client(client);
+        (!self.exempt.contains_all(addresses)).then_some(Blocked { addresses, until })
+    }
+
     /// Ends the block of an address (of its /64, for IPv6); whether there was
     /// one. Its count starts again from nothing.
     pub fn unblock(&self, ip: IpAddr, unix_s: u64) -> bool {
-        self.ledger
-            .failures()
-            .place(self.ledger.seeds(), ip.into())
-            .unblock(unix_s)
+        self.place(ip.into()).unblock(unix_s)
     }
 
     /// Exempts address blocks besides those that the engine was built with, in

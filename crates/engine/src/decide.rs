@@ -12,7 +12,7 @@ use crate::hours::Charge;
 use crate::key::{KeyDigest, KeyId};
 use crate::keyring::{Found, Lists, Record};
 use crate::name::Name;
-use crate::net::CidrList;
+use crate::net::{CidrList, ClientAddr};
 use crate::policy::KeyState;
 use crate::request::{Credential, Request};
 use crate::time::{Hour, until_next_hour};
@@ -144,15 +144,13 @@ impl Engine {
         Case {
             request,
             unix_s,
-            place: self.place(request),
+            place: self.place(request.client),
         }
     }
 
-    /// The place of a request's address among the failures.
-    pub(crate) fn place(&self, request: &Request<'_>) -> Place<'_> {
-        self.ledger
-            .failures()
-            .place(self.ledger.seeds(), request.client)
+    /// An address's place among the failures.
+    pub(crate) fn place(&self, client: ClientAddr) -> Place<'_> {
+        self.ledger.failures().place(self.ledger.seeds(), client)
     }
 
     /// What a request shows of a key.

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use arc_swap::ArcSwap;
 
-use crate::net::{CidrList, ClientAddr};
+use crate::net::{Cidr, CidrList, ClientAddr};
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Exempt addresses. Asked only where a request is a guess or its address is
@@ -36,6 +36,11 @@ impl Exempt {
             // Acquire pairs with the store in `set`: who sees the flag sees the
             // list that it stands for, or a later one.
             || self.any_now.load(Ordering::Acquire) != 0 && self.names_now(client)
+    }
+
+    /// Whether every address of a block is exempt, by one block of the lists.
+    pub(crate) fn contains_all(&self, block: Cidr) -> bool {
+        self.always.contains_all(block) || self.now.load().contains_all(block)
     }
 
     /// Whether the list that may change holds an address. Kept apart, for it is

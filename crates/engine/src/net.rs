@@ -151,6 +151,11 @@ impl Cidr {
             _ => false,
         }
     }
+
+    /// Whether the block holds every address of another.
+    fn contains_all(&self, other: Self) -> bool {
+        self.len <= other.len && self.contains(other.base.into())
+    }
 }
 
 impl FromStr for Cidr {
@@ -257,6 +262,11 @@ impl CidrList {
     #[must_use]
     pub fn contains(&self, addr: ClientAddr) -> bool {
         self.0.iter().any(|block| block.contains(addr))
+    }
+
+    /// Whether one block of the list holds every address of another.
+    pub(crate) fn contains_all(&self, other: Cidr) -> bool {
+        self.0.iter().any(|block| block.contains_all(other))
     }
 
     /// Whether the list names no block.

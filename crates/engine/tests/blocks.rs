@@ -97,6 +97,26 @@ fn an_exemption_is_in_force_at_once_and_ends_as_it_began() {
     assert_eq!(guess(&engine, "192.0.2.9", NOW), Reason::IpBlocked);
 }
 
+/// An exemption of some of those that are counted as one is of these alone.
+#[test]
+fn a_block_is_named_unless_all_of_it_is_exempt() {
+    let engine = engine();
+    for _ in 0..2 {
+        guess(&engine, "2001:db8::2", NOW);
+    }
+    let named_if_exempt = |texts: &[&str]| {
+        engine.set_exempt(CidrList::parse(texts).unwrap());
+        named(&engine, NOW).len()
+    };
+    // The first of the /64, by which the engine knows it.
+    assert_eq!(named_if_exempt(&["2001:db8::"]), 1);
+    assert_eq!(named_if_exempt(&["2001:db8::2/128", "2001:db8::/65"]), 1);
+    assert_eq!(named_if_exempt(&["192.0.2.0/24", "2001:db8:0:1::/64"]), 1);
+    assert_eq!(named_if_exempt(&["::/0", "192.0.2.0/24"]), 0);
+    assert_eq!(named_if_exempt(&["192.0.2.0/24", "2001:db8::/64"]), 0);
+    assert_eq!(named_if_exempt(&[]), 1);
+}
+
 /// Only so many are kept by name: who is refused again and again is one of them.
 #[test]
 fn who_asks_on_while_blocked_takes_nobodys_place() {

@@ -56,7 +56,7 @@ impl<'a> Explaining<'a> {
                 .place(view.ledger().seeds(), self.request.client)
                 .look();
         }
-        self.engine.place(self.request).look()
+        self.engine.place(self.request.client).look()
     }
 
     fn is_exempt(self) -> bool {
