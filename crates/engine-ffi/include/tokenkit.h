@@ -419,7 +419,8 @@ typedef struct {
     tk_bytes authorization;
     /**
      * The bearer token alone, for who has taken it out of its header already:
-     * where its `data` is not NULL, `authorization` is not looked at.
+     * where its `data` is not NULL, `authorization` is not looked at. Either
+     * way a token of more than 512 bytes is invalid.
      */
     tk_bytes bearer;
     /**
@@ -625,7 +626,8 @@ typedef struct {
      */
     uint64_t hourly_limit;
     /**
-     * The unix second from which on the key is refused, or `TK_NEVER`.
+     * The unix second from which on the key is refused, or `TK_NEVER`; a time
+     * past the year 4147 (2^36 seconds) is never, too.
      */
     uint64_t expires_at;
     /**

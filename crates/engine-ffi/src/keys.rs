@@ -73,7 +73,8 @@ pub struct tk_key {
     pub ips: tk_bytes,
     /// Units an hour, up to 68719476734, or `TK_UNLIMITED`.
     pub hourly_limit: u64,
-    /// The unix second from which on the key is refused, or `TK_NEVER`.
+    /// The unix second from which on the key is refused, or `TK_NEVER`; a time
+    /// past the year 4147 (2^36 seconds) is never, too.
     pub expires_at: u64,
     /// 1: a request without an origin is refused; else 0.
     pub require_origin: u8,

@@ -34,7 +34,8 @@ pub struct tk_request {
     /// Of several headers, one that is a bearer's if there is one.
     pub authorization: tk_bytes,
     /// The bearer token alone, for who has taken it out of its header already:
-    /// where its `data` is not NULL, `authorization` is not looked at.
+    /// where its `data` is not NULL, `authorization` is not looked at. Either
+    /// way a token of more than 512 bytes is invalid.
     pub bearer: tk_bytes,
     /// The client's address in network byte order, IPv4 in the first 4 bytes.
     /// That of the peer, or what a trusted proxy says it is.
