@@ -117,11 +117,27 @@ fn a_key_and_a_token_are_wiped() {
     assert_eq!(freed_with(&secret, work), 0);
 }
 
+/// The key that is derived of a secret for the digests of tokens: by it a guess
+/// is tested as by the secret itself.
+fn key_of_tokens(secret: &ServerSecret) -> Needle {
+    let context = "tokenkit 2026-11-24 session token digest v1";
+    let key = blake3::derive_key(context, secret.expose());
+    let digest = blake3::keyed_hash(&key, b"a token");
+    assert_eq!(
+        digest.as_bytes(),
+        secret.digest_token(b"a token").as_bytes()
+    );
+    key
+}
+
 #[test]
 fn an_engine_forgets_its_secret() {
     let secret = ServerSecret::generate().unwrap();
     let bytes = *secret.expose();
-    assert_eq!(freed_with(&bytes, || drop(Box::new(secret.clone()))), 0);
+    let of_tokens = key_of_tokens(&secret);
+    for wanted in [&bytes, &of_tokens] {
+        assert_eq!(freed_with(wanted, || drop(Box::new(secret.clone()))), 0);
+    }
     let key = SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
     let of_key = needle(&key.expose().as_bytes()[18..50]);
     let work = |of: &Needle| {
@@ -143,5 +159,6 @@ fn an_engine_forgets_its_secret() {
         })
     };
     assert_eq!(work(&bytes), 0);
+    assert_eq!(work(&of_tokens), 0);
     assert_eq!(work(&of_key), 0);
 }
