@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use cli_support::{Place, json};
 use engine::{SecretKey, SessionToken};
 use serve_support::admin::Admin;
+use serve_support::collector::Collector;
 use serve_support::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, frame, literal, request};
 use serve_support::upstream::Upstream;
 use serve_support::{Server, wait_until};
@@ -51,10 +52,14 @@ fn a_server_at_its_most_talkative_shows_nothing() {
         asked.answer("200 OK", "", "");
         true
     });
+    let collector = Collector::start();
     let server = Server::start(
         &upstream.setting(),
-        "level = \"trace\"\n[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
-         [failures]\nthreshold = 4095\n[[routes]]\npath = \"/me/**\"\nneeds_user = true\n",
+        &format!(
+            "level = \"trace\"\n[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
+             [failures]\nthreshold = 4095\n[[routes]]\npath = \"/me/**\"\nneeds_user = true\n{}",
+            collector.settings("")
+        ),
     );
     let secret = store::read_secret_file(&server.path("data/tokenkit.secret")).unwrap();
     let minted = server.json(&["key", "create", "--project", "p1"]);
@@ -189,6 +194,12 @@ fn a_server_at_its_most_talkative_shows_nothing() {
     canaries.absent("the output of an import", &said.stderr);
     canaries.absent("an answer", answers.join("\n").as_bytes());
     canaries.absent("the metrics", metrics.as_bytes());
+    // Those of HTTP/2 came last.
+    let spans = || serde_json::to_string(&collector.spans()).unwrap();
+    wait_until("all spans are sent", || {
+        spans().matches("/me/http2").count() == keys.len()
+    });
+    canaries.absent("a span", spans().as_bytes());
     // The path is the client's own, with whatever it put there.
     let heads = upstream_heads.lock().unwrap().clone();
     let (lines, others): (Vec<_>, Vec<_>) = heads.lines().partition(|line| line.contains(" HTTP/"));
@@ -282,6 +293,7 @@ fn the_admin_address_shows_a_secret_where_it_is_made_and_nowhere_else() {
     for shown in all {
         for path in [
             format!("/v1/keys/{shown}"),
+            format!("/v1/projects/{shown}"),
             format!("/v1/keys?search={shown}"),
             format!("/v1/keys?cursor={shown}&project=%20{shown}&{shown}=1"),
             format!("/v1/usage?key={shown}&format={shown}"),

@@ -11,6 +11,8 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use store::StoreError;
 
+use crate::error::without_whole_secrets;
+
 /// A problem, with what belongs to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -81,18 +83,20 @@ impl Fault {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem with a sentence for people, in which what could be a whole
+    /// secret is hidden: it may name what was asked for.
+    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl AsRef<str>) -> Self {
         Self {
             status,
             reason,
-            detail: detail.into(),
+            detail: without_whole_secrets(detail.as_ref()),
             faults: Vec::new(),
             headers: Vec::new(),
         }
     }
 
     /// 400: what cannot be read at all.
-    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(detail: impl AsRef<str>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
@@ -108,7 +112,7 @@ impl Problem {
     }
 
     /// 401, with the challenge.
-    pub(crate) fn unauthorized(reason: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(reason: &'static str, detail: impl AsRef<str>) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, reason, detail);
         problem.headers.push((
             WWW_AUTHENTICATE,
@@ -118,17 +122,17 @@ impl Problem {
     }
 
     /// 403.
-    pub(crate) fn forbidden(reason: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(reason: &'static str, detail: impl AsRef<str>) -> Self {
         Self::new(StatusCode::FORBIDDEN, reason, detail)
     }
 
     /// 404.
-    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+    pub(crate) fn not_found(detail: impl AsRef<str>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// 409.
-    pub(crate) fn conflict(reason: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn conflict(reason: &'static str, detail: impl AsRef<str>) -> Self {
         Self::new(StatusCode::CONFLICT, reason, detail)
     }
 
@@ -142,14 +146,14 @@ impl Problem {
     }
 
     /// 429, with the wait.
-    pub(crate) fn too_many(detail: impl Into<String>, wait_s: u32) -> Self {
+    pub(crate) fn too_many(detail: impl AsRef<str>, wait_s: u32) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "ip_blocked", detail);
         problem.headers.push((RETRY_AFTER, wait_s.into()));
         problem
     }
 
     /// 503, to be tried again in a moment.
-    pub(crate) fn unavailable(reason: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(reason: &'static str, detail: impl AsRef<str>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail);
         problem.headers.push((RETRY_AFTER, HeaderValue::from(1)));
         problem
