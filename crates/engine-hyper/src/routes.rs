@@ -57,8 +57,8 @@ pub enum RouteError {
 
 impl RouteRule {
     /// A rule for some methods (none named: for all) on the paths that a
-    /// pattern matches. Methods compare case-sensitively, as HTTP has it; a
-    /// `HEAD` is also matched by a rule for `GET`.
+    /// pattern matches. Methods compare case-sensitively, as HTTP has it, but
+    /// see [`RoutePolicy`]; a `HEAD` is also matched by a rule for `GET`.
     ///
     /// # Errors
     ///
@@ -102,10 +102,11 @@ const STANDARD: [&str; 9] = [
 /// none matches needs no user and costs 1 unit.
 ///
 /// Services read odd paths (`/v1/%61dmin`, `/v1//admin`, `/x/../v1/admin`) in
-/// different ways, and some ignore the case of letters. So a path is matched
-/// in every plausible reading, and the strictest outcome counts: a user if any
-/// reading wants one, the largest cost of all. A path that cannot be read at
-/// all needs what the strictest rule for its method does. Not known here is
+/// different ways, and some ignore the case of letters, of methods too. So a
+/// path is matched in every plausible reading, a method with small letters also
+/// in capitals, and the strictest outcome counts: a user if any reading wants
+/// one, the largest cost of all. A path that cannot be read at all needs what
+/// the strictest rule for its method does. Not known here is
 /// what a service adds of its own: one that takes `/users.json` for `/users`,
 /// or `X-HTTP-Method-Override` for the method, wants rules wide enough for it.
 ///
@@ -136,6 +137,15 @@ impl RoutePolicy {
         if self.rules.is_empty() {
             return RouteNeeds::default();
         }
+        let needs = self.needs_by(method, path);
+        match in_capitals(method) {
+            Some(capitals) => needs.strictest(self.needs_by(&capitals, path)),
+            None => needs,
+        }
+    }
+
+    /// The same of the method as it stands.
+    fn needs_by(&self, method: &Method, path: &[u8]) -> RouteNeeds {
         if !path::is_plain(path) {
             return self.needs_of_odd(method, path);
         }
@@ -184,6 +194,15 @@ impl RoutePolicy {
             needs.strictest(rule.needs)
         })
     }
+}
+
+/// A method that has small letters, without them.
+fn in_capitals(method: &Method) -> Option<Method> {
+    let name = method.as_str();
+    if !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    name.to_ascii_uppercase().parse().ok()
 }
 
 impl fmt::Display for RouteError {
@@ -245,6 +264,24 @@ mod tests {
         assert_eq!(needs(Method::CONNECT, ""), (false, 1));
         let get = Method::from_bytes(b"get").unwrap();
         assert_eq!(needs(get, "/v1/public/a"), (false, 1));
+    }
+
+    #[test]
+    fn small_letters_in_a_method_loosen_no_rule() {
+        for method in ["post", "Post", "pOST"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(needs(method.clone(), "/v1/a"), (false, 10));
+            assert_eq!(needs(method.clone(), "/v1//a"), (false, 10));
+            assert_eq!(needs(method, "/V1/ADMIN/users"), (true, 5));
+        }
+        // A rule for a method of one's own is as it is written.
+        let own = Method::from_bytes(b"purge").unwrap();
+        let policy = RoutePolicy::new(vec![
+            rule(std::slice::from_ref(&own), "/v1", true, 3),
+            rule(&[Method::from_bytes(b"PURGE").unwrap()], "/v1", false, 7),
+        ]);
+        let found = policy.needs(&own, b"/v1");
+        assert_eq!((found.needs_user, found.cost), (true, 7));
     }
 
     #[test]
