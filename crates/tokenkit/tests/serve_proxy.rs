@@ -3,7 +3,7 @@
 
 mod serve_support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,50 @@ fn a_trusted_proxys_word_is_passed_on() {
     assert_eq!(values(&head, "x-forwarded-host"), ["x.test"]);
     assert_eq!(values(&head, "api-key"), [server.key()]);
     server.wait_for_log("\"client\":\"192.0.2.1\"");
+}
+
+/// What comes with a request, whatever its method, and behind it.
+#[test]
+fn a_body_is_passed_on_with_any_method_and_its_trailers_without_forged_ones() {
+    let upstream = Upstream::start(|asked| {
+        // As it comes, to the empty line behind it.
+        let mut body = String::new();
+        while !body.ends_with("\r\n\r\n") {
+            asked.client.stream.read_line(&mut body).unwrap();
+        }
+        asked.answer("200 OK", "", &body);
+        true
+    });
+    let server = Server::start(&upstream.setting(), "");
+    let forged = [
+        "x-tokenkit-user",
+        "X-Tokenkit-Key",
+        "x_tokenkit_project",
+        "api-key",
+        "authorization",
+        "x-forwarded-for",
+        "forwarded",
+        "cookie",
+        "host",
+    ];
+    let named = format!("x-sum, {}", forged.join(", "));
+    let lines = forged.map(|name| format!("{name}: forged\r\n")).concat();
+    for method in ["GET", "HEAD", "POST", "DELETE", "PURGE"] {
+        let mut client = server.connect();
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nhost: a\r\napi-key: {}\r\ntransfer-encoding: chunked\r\n\
+             trailer: {named}\r\n\r\n5\r\nhello\r\n0\r\n{lines}x-sum: 1\r\n\r\n",
+            server.key()
+        ));
+        let answer = client.answer(method == "HEAD");
+        assert_eq!(answer.status, 200, "{method}");
+        let expected = "5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n";
+        let length = answer.header("content-length").unwrap();
+        assert_eq!(length, expected.len().to_string(), "{method}");
+        if method != "HEAD" {
+            assert_eq!(answer.text(), expected, "{method}");
+        }
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(super) fn tell(headers: &mut HeaderMap, peer: &Peer, trusted: bool) {
 
 /// Whether a name reads as one of those that tell of a connection, and if so,
 /// whether it is spelt as they are.
-fn tells(name: &HeaderName) -> Option<bool> {
+pub(super) fn tells(name: &HeaderName) -> Option<bool> {
     let name = name.as_str().as_bytes();
     if !matches!(name.first(), Some(b'x' | b'f')) {
         return None;

@@ -15,10 +15,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
@@ -113,6 +113,11 @@ impl Proxy {
         parts.headers.remove(EXPECT);
         if let Some(protocol) = offered {
             hop::set_upgrade(&mut parts.headers, protocol);
+        }
+        if !body.is_end_stream() && body.size_hint().exact().is_none() {
+            // Said outright, or what a `GET` carries would be left out.
+            let chunked = HeaderValue::from_static("chunked");
+            parts.headers.insert(TRANSFER_ENCODING, chunked);
         }
         let host = match parts.uri.authority() {
             // The target counts, not the header beside it (RFC 9112, 3.2.2).

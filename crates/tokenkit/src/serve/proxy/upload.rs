@@ -7,9 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::wire::is_reserved_header;
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
+
+use super::forwarded;
 
 /// When a body last moved, and who holds it up.
 ///
@@ -100,6 +104,7 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = frame.map_ok(cleansed);
         let pulse = &self.pulse;
         pulse
             .wants_more
@@ -121,6 +126,29 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// A piece of a body, without what a client must not tell the service behind:
+/// some take what comes after a body for headers.
+fn cleansed(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
+            for name in &forged {
+                trailers.remove(name);
+            }
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
+    }
+}
+
+/// Whether a trailer is a header that we set or take out, in any spelling, or
+/// that says who asks and whom.
+fn is_forged(name: &&HeaderName) -> bool {
+    is_reserved_header(name.as_str().as_bytes())
+        || forwarded::tells(name).is_some()
+        || [AUTHORIZATION, COOKIE, HOST].contains(*name)
 }
 
 #[cfg(test)]
