@@ -93,12 +93,18 @@ fn a_trusted_proxy_says_what_is_sampled_and_nobody_else() {
     server.stop();
     assert_eq!(collector.spans().len(), 1);
 
+    // Nor by a number that is the first to be taken.
     let upstream = Upstream::echo();
-    let server = Server::start(&upstream.setting(), &none);
-    let echoed = server.get("/", &traceparent("01")).text();
-    let told = &values(&echoed, "traceparent")[0];
-    assert!(told.starts_with(&format!("00-{TRACE}-")), "{told}");
-    assert!(told.ends_with("-00"), "{told}");
+    let few = collector.settings("sample_ratio = 0.000001");
+    let server = Server::start(&upstream.setting(), &few);
+    let low = "0af7651916cd43dd0000000000000000";
+    for trace in [TRACE, low, low, low] {
+        let said = format!("traceparent: 00-{trace}-{CALLER}-01\r\n");
+        let echoed = server.get("/", &said).text();
+        let told = &values(&echoed, "traceparent")[0];
+        assert!(told.starts_with(&format!("00-{trace}-")), "{told}");
+        assert!(told.ends_with("-00"), "{told}");
+    }
     server.stop();
     assert_eq!(collector.spans().len(), 1);
 }

@@ -69,11 +69,13 @@ impl Exporting {
 impl Spans {
     /// The place of a request in its trace: below the caller's span, if it says
     /// one. Whether it is sampled, a trusted proxy says; of others the ratio of
-    /// the settings is taken, lest any client fill the queue.
+    /// the settings is taken, lest any client fill the queue: so not by a number
+    /// that the client chose.
     pub(super) fn place(&self, headers: &HeaderMap, trusted: bool) -> Place {
         Place::of(headers, |trace, caller| match caller {
             Some(sampled) if trusted => sampled,
-            _ => self.ratio.takes(trace.low_bits()),
+            Some(_) => self.ratio.takes(fastrand::u64(..) >> 1),
+            None => self.ratio.takes(trace.low_bits()),
         })
     }
 
