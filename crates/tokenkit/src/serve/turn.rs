@@ -15,9 +15,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests that a client may take back besides every second one.
 const FREE_RESETS: u32 = 100;
 
-/// The head of a frame (RFC 9113, section 4.1), and where its type stands.
+/// The head of a frame (RFC 9113, section 4.1), and where in it its type and its
+/// stream stand.
 const HEAD: usize = 9;
 const TYPE_AT: usize = 3;
+const STREAM_AT: usize = 5;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -102,6 +104,10 @@ pub(super) struct Frames {
     head: usize,
     length: usize,
     kind: u8,
+    stream: u32,
+    /// The last stream that a request was begun on: each has a greater number
+    /// than those before, and what else has a head's form is a body's end.
+    last: u32,
     /// Bytes of its payload that are yet to come.
     payload: usize,
     /// Requests that were begun, and that were taken back.
@@ -132,14 +138,20 @@ impl Frames {
                 0 => self.length = usize::from(*first),
                 at if at < TYPE_AT => self.length = self.length << 8 | usize::from(*first),
                 TYPE_AT => self.kind = *first,
+                // The bit above the number falls out at the end.
+                at if at >= STREAM_AT => self.stream = self.stream << 8 | u32::from(*first),
                 _ => {}
             }
             self.head += 1;
             if self.head == HEAD {
                 self.head = 0;
                 self.payload = self.length;
+                let stream = std::mem::take(&mut self.stream) & (u32::MAX >> 1);
                 match self.kind {
-                    HEADERS => self.heads = self.heads.saturating_add(1),
+                    HEADERS if stream > self.last => {
+                        self.last = stream;
+                        self.heads = self.heads.saturating_add(1);
+                    }
                     RST_STREAM => self.resets = self.resets.saturating_add(1),
                     _ => {}
                 }
@@ -164,8 +176,13 @@ mod tests {
     }
 
     fn frame(kind: u8, length: usize) -> Vec<u8> {
+        frame_of(1, kind, length)
+    }
+
+    fn frame_of(stream: u32, kind: u8, length: usize) -> Vec<u8> {
         let size = u32::try_from(length).unwrap().to_be_bytes();
-        let mut frame = vec![size[1], size[2], size[3], kind, 0, 0, 0, 0, 1];
+        let mut frame = vec![size[1], size[2], size[3], kind, 0];
+        frame.extend(stream.to_be_bytes());
         frame.resize(HEAD + length, 7);
         frame
     }
@@ -238,16 +255,36 @@ mod tests {
         assert_eq!(free.count(), 100);
         // Every second one may be taken back for ever.
         let mut turn = after(&[PREFACE]);
+        let mut streams = (1..).step_by(2);
+        let mut next = || streams.next().unwrap();
         for _ in 0..10_000 {
-            for kind in [HEADERS, HEADERS, RST_STREAM] {
-                assert_ne!(turn.read(&frame(kind, 4)), Next::Flood);
+            let taken_back = next();
+            let frames = [
+                (taken_back, HEADERS),
+                (next(), HEADERS),
+                (taken_back, RST_STREAM),
+            ];
+            for (stream, kind) in frames {
+                assert_ne!(turn.read(&frame_of(stream, kind, 4)), Next::Flood);
             }
         }
-        let both = (0..).take_while(|_| {
-            let head = turn.read(&frame(HEADERS, 4));
-            let reset = turn.read(&frame(RST_STREAM, 4));
-            head != Next::Flood && reset != Next::Flood
-        });
-        assert_eq!(both.count(), 2 * 100);
+        let mut all_of = |frames: &[u8]| {
+            let mut turn = turn;
+            let all = (0..).take_while(|_| {
+                let stream = next();
+                let read = |kind: &u8| turn.read(&frame_of(stream, *kind, 4));
+                // All of them, whatever the first ones come to.
+                frames
+                    .iter()
+                    .map(read)
+                    .filter(|next| *next == Next::Flood)
+                    .count()
+                    == 0
+            });
+            all.count()
+        };
+        assert_eq!(all_of(&[HEADERS, RST_STREAM]), 2 * 100);
+        // What ends a body is no request.
+        assert_eq!(all_of(&[HEADERS, HEADERS, RST_STREAM]), 2 * 100);
     }
 }
