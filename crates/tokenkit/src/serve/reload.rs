@@ -71,6 +71,12 @@ impl Reload {
 
 /// The settings that differ and are only read at the start.
 fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let differing = fixed(old, new).filter(|(_, differs)| *differs);
+    differing.map(|(name, _)| name).collect()
+}
+
+/// The settings that are only read at the start, and whether each differs.
+fn fixed(old: &Settings, new: &Settings) -> impl Iterator<Item = (&'static str, bool)> {
     /// Each of a list of fields with its name, and whether it differs.
     macro_rules! differ {
         ($($section:ident . $field:ident as $name:literal,)*) => {
@@ -94,6 +100,7 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         store.file as "store.file",
         store.secret_file as "store.secret_file",
         store.ledger as "store.ledger",
+        store.lock_timeout as "store.lock_timeout_s",
         keys.prefixes as "keys.prefixes",
         keys.max_keys as "keys.max_keys",
         failures.threshold as "failures.threshold",
@@ -106,17 +113,15 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         otel.endpoint as "otel.endpoint",
         otel.service_name as "otel.service_name",
         otel.sample_ratio as "otel.sample_ratio",
+        usage.interval as "usage.interval_s",
     };
-    differ
-        .into_iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(name, _)| name)
-        .collect()
+    differ.into_iter()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::names;
 
     #[test]
     fn what_needs_a_restart_is_named() {
@@ -130,6 +135,33 @@ mod tests {
         assert_eq!(
             fixed_changes(&old, &new),
             ["server.threads", "failures.block_s"]
+        );
+    }
+
+    /// Each setting is read again, or named as one that is not.
+    #[test]
+    fn no_setting_is_forgotten() {
+        let settings = Settings::default();
+        let fixed: Vec<_> = fixed(&settings, &settings).map(|(name, _)| name).collect();
+        let read_again: Vec<_> = names().filter(|name| !fixed.contains(name)).collect();
+        assert_eq!(
+            read_again,
+            [
+                "server.shutdown_grace_s",
+                "server.header_timeout_s",
+                "server.idle_timeout_s",
+                "server.upstream_timeout_s",
+                "cors.max_age_s",
+                "http.realm",
+                "http.legacy_headers",
+                "http.forward_key",
+                "http.trusted_proxies",
+                "http.forwarded_header",
+                "log.level",
+                "log.access",
+                "routes",
+                "shadow",
+            ]
         );
     }
 }

@@ -31,6 +31,12 @@ pub(crate) use values::{
     ForwardedHeader, HostName, LedgerPlace, LogFormat, LogLevel, Route, Upstream,
 };
 
+/// The names of all settings.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    table::ROWS.iter().map(|row| row.name)
+}
+
 /// All settings: default, file, environment and flags put together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
