@@ -7,6 +7,7 @@ use engine::{Cidr, KeyId, Name};
 use rusqlite::ErrorCode;
 
 use crate::record::SessionId;
+use crate::token::MAX_TOKENS_IN_USE;
 
 /// Why the store could not be opened, read or changed. Nothing was changed.
 /// The text says what to do; it never holds a digest.
@@ -97,6 +98,9 @@ pub enum StoreError {
     NoProject(Name),
     /// An admin token of this id or digest is there already.
     TokenExists(KeyId),
+    /// As many admin tokens are in use, or were made within a day, as there may
+    /// be.
+    TooManyTokens,
     /// No admin token of this id is there.
     NoToken(KeyId),
     /// This block was not exempted.
@@ -249,6 +253,11 @@ impl fmt::Display for StoreError {
             Self::TokenExists(id) => {
                 write!(f, "an admin token with the id {id} is in the store already")
             }
+            Self::TooManyTokens => write!(
+                f,
+                "{MAX_TOKENS_IN_USE} admin tokens are in use or were made within a day, as many as there \
+                 may be: revoke those that nobody needs, or wait"
+            ),
             Self::NoToken(id) => write!(f, "there is no admin token {id}"),
             Self::NoExempt(addresses) => write!(f, "{addresses} is not exempt"),
             Self::OtherCursor => f.write_str(

@@ -74,6 +74,6 @@ pub use secret::{SecretFileError, create_secret_file, read_secret_file};
 pub use session_page::{SessionPage, SessionQuery};
 pub use staging::Staging;
 pub use store::{KeyFilter, Store};
-pub use token::{Scope, ScopeError, StoredToken};
+pub use token::{MAX_TOKENS_IN_USE, Scope, ScopeError, StoredToken};
 pub use usage::{LATE_S, Usage, UsagePage, UsageQuery, UsageRow, UsageSource};
 pub use writer::Writer;

@@ -41,8 +41,23 @@ pub struct StoredToken {
     pub revoked_at: Option<u64>,
 }
 
+/// The most admin tokens that are in use at a time, those included that were
+/// made within a day, whatever became of them: so nobody makes more than whoever
+/// checks them has room for.
+pub const MAX_TOKENS_IN_USE: u32 = 4096;
+/// A day, in seconds.
+const DAY: u64 = 86_400;
+
 const COLUMNS: &str = "id, digest, name, scope, created_at, expires_at, revoked_at, \
      seal IS row_seal('token', id, digest, name, scope, created_at, expires_at, revoked_at)";
+
+impl StoredToken {
+    /// Whether it opens anything at a time.
+    #[must_use]
+    pub fn is_in_use(&self, unix_s: u64) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at > unix_s)
+    }
+}
 
 impl Scope {
     /// The scope as text: `read` or `write`.
@@ -170,12 +185,26 @@ fn token(row: &Row<'_>) -> Decoded<StoredToken> {
 }
 
 impl Writer<'_> {
-    /// Adds an admin token.
+    /// Adds an admin token. Linear in the tokens that there are.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TokenExists`] where one has this id or digest.
+    /// [`StoreError::TokenExists`] where one has this id or digest,
+    /// [`StoreError::TooManyTokens`] where [`MAX_TOKENS_IN_USE`] are neither
+    /// revoked nor expired, or were made within a day.
     pub fn add_token(&mut self, token: &StoredToken) -> Result<()> {
+        let in_use: u32 = self
+            .transaction
+            .query_row(
+                "SELECT COUNT(*) FROM admin_tokens WHERE created_at > ?2 \
+                 OR revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)",
+                [token.created_at, token.created_at.saturating_sub(DAY)].map(number_column),
+                |row| row.get(0),
+            )
+            .map_err(|cause| self.sql(cause))?;
+        if in_use >= MAX_TOKENS_IN_USE {
+            return Err(StoreError::TooManyTokens);
+        }
         self.transaction
             .execute(
                 "INSERT INTO admin_tokens (id, digest, name, scope, created_at, expires_at, \

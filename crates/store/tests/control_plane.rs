@@ -9,8 +9,8 @@ use engine::{
 };
 use serde_json::json;
 use tokenkit_store::{
-    Actor, AuditEntry, AuditQuery, Follower, Idempotent, Scope, SessionId, SessionQuery, Store,
-    StoreError, StoredKey, StoredSession, StoredToken, Writer,
+    Actor, AuditEntry, AuditQuery, Follower, Idempotent, MAX_TOKENS_IN_USE, Scope, SessionId,
+    SessionQuery, Store, StoreError, StoredKey, StoredSession, StoredToken, Writer,
 };
 
 const NOW: u64 = 1_790_000_000;
@@ -490,6 +490,41 @@ fn sessions_are_listed_and_ended_by_user() {
             json!({ "project": "shop", "ended": 1 })
         )]
     );
+}
+
+#[test]
+fn no_more_admin_tokens_are_in_use_than_can_be_looked_at() {
+    let mut place = place();
+    let tokens: Vec<_> = (0..MAX_TOKENS_IN_USE)
+        .map(|_| place.token("", Scope::Read))
+        .collect();
+    let mut more = place.token("", Scope::Read);
+    place.write(NOW, |writer| {
+        for token in &tokens {
+            writer.add_token(token).unwrap();
+        }
+        let refused = writer.add_token(&more).unwrap_err();
+        assert!(refused.to_string().contains("revoke"), "{refused}");
+        // That it was revoked lets nobody make another within the day.
+        writer.revoke_token(tokens[0].id).unwrap();
+        assert!(matches!(
+            writer.add_token(&more),
+            Err(StoreError::TooManyTokens)
+        ));
+    });
+    let day = NOW + 86_400;
+    more.created_at = day;
+    more.expires_at = None;
+    // They have expired.
+    place.write(day, |writer| writer.add_token(&more).unwrap());
+    let raw = rusqlite::Connection::open(&place.path).unwrap();
+    raw.execute_batch("UPDATE admin_tokens SET expires_at = NULL")
+        .unwrap();
+    let mut late = place.token("", Scope::Read);
+    late.created_at = day;
+    place.write(day, |writer| {
+        assert!(writer.add_token(&late).is_err(), "all but one are in use");
+    });
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod serve_support;
 
+use engine::SecretKey;
 use serde_json::json;
 use serve_support::admin::Admin;
 use serve_support::http::Client;
 use serve_support::{Server, wait_until};
+use store::{Actor, MAX_TOKENS_IN_USE, Scope, Store, StoredToken};
 
 #[test]
 fn without_a_token_nothing_answers() {
@@ -183,6 +185,35 @@ fn the_command_line_makes_and_revokes_tokens_of_a_running_server() {
         "1h",
     ]);
     assert!(timed["expires_at"].as_u64().unwrap() > timed["created_at"].as_u64().unwrap());
+}
+
+#[test]
+fn however_many_tokens_have_expired_new_ones_are_made_and_revoked() {
+    let server = Server::start("", "");
+    let secret = store::read_secret_file(&server.path("data/tokenkit.secret")).unwrap();
+    let mut store = Store::open(&server.path("data/tokenkit.db"), &secret).unwrap();
+    let mut writer = store.write(&Actor::cli("test"), 1000).unwrap();
+    for made_at in (1..).step_by(60).take(2 * MAX_TOKENS_IN_USE as usize + 10) {
+        let token = SecretKey::generate(&"tk_admin".parse().unwrap()).unwrap();
+        let (name, expires_at) = ("old".parse().unwrap(), Some(1));
+        let stored = StoredToken::of(&token, &secret, name, Scope::Write, expires_at, made_at);
+        writer.add_token(&stored).unwrap();
+    }
+    writer.commit().unwrap();
+    let token = Admin::first(&server).token;
+    let makes_and_revokes = |server: &Server| {
+        let first = Admin::with(server, &token);
+        let wanted = serde_json::json!({ "name": "new", "scope": "read" });
+        let made = first.make("/v1/tokens", &wanted);
+        let new = Admin::with(server, made["token"].as_str().unwrap());
+        assert_eq!(new.get("/v1/keys").status, 200);
+        let id = made["id"].as_str().unwrap();
+        let revoked = first.ask(&format!("DELETE /v1/tokens/{id}"), "", "");
+        assert!(matches!(revoked.status, 200 | 204), "{}", revoked.text());
+        assert_eq!(new.get("/v1/keys").status, 401);
+    };
+    makes_and_revokes(&server);
+    makes_and_revokes(&Server::start_in(server.stop(), "", ""));
 }
 
 #[test]

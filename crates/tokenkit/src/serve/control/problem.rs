@@ -269,6 +269,11 @@ impl From<StoreError> for Problem {
             StoreError::ProjectExists(name) => {
                 Self::conflict("exists", format!("The project {name} is there already."))
             }
+            StoreError::TooManyTokens => Self::conflict(
+                "full",
+                "As many admin tokens are in use, or were made within a day, as there may be: revoke \
+                 those that nobody needs, or wait.",
+            ),
             StoreError::Changed { .. } => Self::changed(),
             StoreError::OtherCursor => {
                 Self::invalid(vec![Fault::parameter("cursor", error.to_string())])

@@ -20,7 +20,7 @@ use engine::{
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use store::{Actor, Scope, Store, StoredToken};
+use store::{Actor, MAX_TOKENS_IN_USE, Scope, Store, StoredToken};
 
 pub(crate) use self::sign_in::Visit;
 use self::sign_in::Visits;
@@ -30,8 +30,12 @@ use crate::error::OperatorError;
 use crate::serve::door::is_hidden;
 use crate::settings::Settings;
 
-/// Tokens that the door knows at a time, revoked and expired ones included.
-const MAX_TOKENS: u32 = 65_536;
+/// Tokens that the door knows at a time: all that are in use, and of those that
+/// are not the last, which are so told what became of theirs.
+const MAX_TOKENS: usize = 2 * MAX_TOKENS_IN_USE as usize;
+/// Room for these, and for as many again: a key that was removed keeps its place
+/// for some hours, in which no more tokens are made than may be in use.
+const ROOM: u32 = 4 * MAX_TOKENS_IN_USE;
 /// Addresses whose guesses are remembered.
 const MAX_ADDRESSES: u32 = 4096;
 
@@ -99,7 +103,7 @@ impl Door {
         let engine = Engine::builder(secret.clone())
             .prefixes(Prefixes::new([prefix]).map_err(|error| cannot(&error))?)
             .failures(failures)
-            .max_keys(MAX_TOKENS)
+            .max_keys(ROOM)
             .build()
             .map_err(|error| cannot(&error))?;
         Ok(Self {
@@ -116,8 +120,7 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// The store cannot be read, or holds more than 65,536 tokens: those known
-    /// before stay in force.
+    /// The store cannot be read: those known before stay in force.
     pub(crate) fn renew(&self, store: &Store) -> Result<(), OperatorError> {
         let cannot = |error: &dyn std::fmt::Display| {
             OperatorError::wrap("the admin tokens cannot be taken over", error)
@@ -129,7 +132,11 @@ impl Door {
         if *seen == Some(revision) {
             return Ok(());
         }
-        let tokens = store.tokens().map_err(|error| cannot(&error))?;
+        let mut tokens = store.tokens().map_err(|error| cannot(&error))?;
+        // The newest come first, and stay so among their like.
+        let now = self.now();
+        tokens.sort_by_key(|token| !token.is_in_use(now));
+        tokens.truncate(MAX_TOKENS);
         let admin = |token: &StoredToken| Admin {
             id: token.id,
             name: token.name.to_string(),
@@ -140,14 +147,15 @@ impl Door {
             .map(|token| (token.id, admin(token)))
             .collect();
         let before = self.admins.load_full();
-        let records = tokens.into_iter().map(|token| record(token, self.project));
-        self.engine
-            .put_keys(records.collect())
-            .map_err(|error| cannot(&error))?;
+        // First, so that there is room for those that come.
         for id in before.keys().filter(|id| !admins.contains_key(id)) {
             // It is there: nobody else takes one away.
             let _ = self.engine.remove_key(*id);
         }
+        let records = tokens.into_iter().map(|token| record(token, self.project));
+        self.engine
+            .put_keys(records.collect())
+            .map_err(|error| cannot(&error))?;
         self.admins.store(admins.into());
         *seen = Some(revision);
         Ok(())

@@ -129,8 +129,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// The store cannot be read, or there are too many; those known before stay
-    /// in force.
+    /// The store cannot be read; those known before stay in force.
     pub(crate) fn renew_door(&self) -> Result<(), crate::error::OperatorError> {
         self.keeper().read_here(|store| self.door().renew(store))
     }

@@ -21,7 +21,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// 422 for an expiry that is over.
+    /// 422 for an expiry that is over, 409 where there are as many tokens as there
+    /// may be.
     pub(crate) fn create_token_in(
         &self,
         writer: &mut Writer<'_>,
