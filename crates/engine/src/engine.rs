@@ -244,14 +244,11 @@ impl Engine {
     }
 
     /// Who counted what [`each_usage`](Self::each_usage) shows: a random number
-    /// that a ledger's file is given once, and keeps; and each engine without a
-    /// file is given for its life.
-    ///
-    /// # Errors
-    ///
-    /// There is none yet, and the system gives no random bytes.
-    pub fn usage_source(&self) -> Result<[u8; 16], getrandom::Error> {
-        self.ledger.usage().source()
+    /// that a ledger's file has from its making on, and keeps where its hours are
+    /// taken over into another; and each engine without a file for its life.
+    #[must_use]
+    pub fn usage_source(&self) -> [u8; 16] {
+        self.ledger.usage_source()
     }
 
     /// Says that what was used in all hours before one is saved: it was read by

@@ -122,6 +122,11 @@ impl Ledger {
         UsageLine(&self.region.lines()[self.usage_at])
     }
 
+    /// Who counted what [`each_usage`](Self::each_usage) shows.
+    pub(crate) fn usage_source(&self) -> [u8; 16] {
+        self.usage().source(self.seeds)
+    }
+
     /// Shows what keys have used by hour: those that the ledger knows by itself.
     /// All of them, in a file; else those that were removed, whose counts rest.
     pub(crate) fn each_usage(&self, show: &mut impl FnMut(KeyId, Hour, u64)) {

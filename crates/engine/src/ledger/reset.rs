@@ -97,7 +97,7 @@ fn carry_over(from: &LedgerView, to: &Path, plan: &Plan) -> Result<(), LedgerErr
     let (Slots::Shared(shared), Some(file)) = (&to.slots, to.region.file()) else {
         return Err(LedgerError::Unsupported);
     };
-    to.usage().copy(from.ledger.usage());
+    to.usage().copy(from.ledger.usage(), from.ledger.seeds());
     let last = now.next();
     let mut fault = None;
     from.each(|id, place| {

@@ -2,7 +2,7 @@
 //!
 //! | word | what |
 //! |---|---|
-//! | 0, 1 | the ledger's identity: random, given once; zero until it is asked for |
+//! | 0, 1 | the identity that was taken over with another ledger's hours, else zero |
 //! | 2 | the first hour of which not all is known to be saved |
 //! | 3 | units that were overwritten before they were known to be saved |
 //!
@@ -10,8 +10,14 @@
 //! Whoever reads the hours out and saves them says afterwards up to which hour
 //! that was done. What is written over of a later hour is counted, so that a
 //! loss is never silent: perhaps a part of it was saved, never more was lost.
+//!
+//! Hours are billed by who counted them. So a ledger's identity is not given here,
+//! where it might be lost when the machine stops, and the same hours be another's
+//! then: it follows from the seeds, which are on the disk before anything is
+//! counted.
 
 use super::Line;
+use crate::failures::Seeds;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Hour;
 
@@ -24,13 +30,28 @@ impl<'a> UsageLine<'a> {
         &self.0.0[at]
     }
 
-    /// The ledger's identity, given now if it has none.
-    pub(crate) fn source(self) -> Result<[u8; 16], getrandom::Error> {
-        let mut source = [0; 16];
-        for (at, bytes) in source.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *bytes = given_once(self.word(at))?.to_le_bytes();
+    /// Who counted the hours that lie here, in a ledger of such seeds.
+    pub(crate) fn source(self, seeds: Seeds) -> [u8; 16] {
+        // Relaxed: they are written before anybody else knows the ledger.
+        let taken_over = [0, 1].map(|at| self.word(at).load(Ordering::Relaxed));
+        match taken_over {
+            [0, 0] => of_seeds(seeds),
+            [low, high] => (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
         }
-        Ok(source)
+    }
+
+    /// Takes over who counted, with hours that were counted elsewhere; nobody
+    /// else uses the line meanwhile.
+    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+    fn set_source(self, source: [u8; 16]) {
+        let source = u128::from_le_bytes(source);
+        for (at, word) in [source as u64, (source >> 64) as u64]
+            .into_iter()
+            .enumerate()
+        {
+            // Relaxed: see `source`.
+            self.word(at).store(word, Ordering::Relaxed);
+        }
     }
 
     /// The number of the first hour of which not all is known to be saved.
@@ -65,10 +86,12 @@ impl<'a> UsageLine<'a> {
         self.word(3).load(Ordering::Relaxed)
     }
 
-    /// Takes over what another line says; nobody uses either meanwhile.
+    /// Takes over what another line says, of a ledger of such seeds; nobody uses
+    /// either meanwhile.
     #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-    pub(super) fn copy(self, other: UsageLine<'_>) {
-        for at in 0..4 {
+    pub(super) fn copy(self, other: UsageLine<'_>, seeds: Seeds) {
+        self.set_source(other.source(seeds));
+        for at in 2..4 {
             // Relaxed: neither is anybody's meanwhile.
             let word = other.word(at).load(Ordering::Relaxed);
             // Relaxed: as above.
@@ -77,18 +100,16 @@ impl<'a> UsageLine<'a> {
     }
 }
 
-/// A word that is given a random number where it is zero; by whichever process
-/// is first.
-fn given_once(word: &AtomicU64) -> Result<u64, getrandom::Error> {
-    loop {
-        // Relaxed, here and below: it changes once, and publishes nothing else.
-        let seen = word.load(Ordering::Relaxed);
-        if seen != 0 {
-            return Ok(seen);
-        }
-        let random = getrandom::u64()?;
-        let _ = word.compare_exchange(0, random, Ordering::Relaxed, Ordering::Relaxed);
+/// The identity of a ledger that counted its own hours. It is shown to who reads
+/// the bills, so it tells nothing of the seeds.
+fn of_seeds(Seeds(seeds): Seeds) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("tokenkit 2026-11-28 ledger identity v1");
+    for seed in seeds {
+        hasher.update(&seed.to_le_bytes());
     }
+    let mut identity = [0; 16];
+    hasher.finalize_xof().fill(&mut identity);
+    identity
 }
 
 #[cfg(all(test, not(loom)))]
@@ -96,13 +117,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_given_once() {
+    fn an_identity_follows_from_the_seeds_unless_it_was_taken_over() {
         let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
         let (one, two) = (line(), line());
-        let first = UsageLine(&one).source().unwrap();
-        assert_eq!(UsageLine(&one).source().unwrap(), first);
-        assert_ne!(UsageLine(&two).source().unwrap(), first);
-        assert_ne!(first, [0; 16]);
+        let source = |line: &Line, seeds| UsageLine(line).source(Seeds(seeds));
+        let first = source(&one, [1, 2]);
+        assert_eq!(source(&two, [1, 2]), first);
+        assert_ne!(source(&two, [1, 3]), first);
+        assert_ne!(source(&two, [2, 1]), first);
+        #[cfg(all(target_os = "linux", not(miri)))]
+        {
+            UsageLine(&two).copy(UsageLine(&one), Seeds([1, 2]));
+            assert_eq!(source(&two, [8, 9]), first);
+            UsageLine(&one).copy(UsageLine(&two), Seeds([8, 9]));
+            assert_eq!(source(&one, [5, 6]), first);
+        }
     }
 
     #[test]

@@ -128,12 +128,9 @@ impl LedgerView {
     }
 
     /// Who counted, see [`Engine::usage_source`](crate::Engine::usage_source).
-    ///
-    /// # Errors
-    ///
-    /// It has no identity yet, and the system gives no random bytes.
-    pub fn usage_source(&self) -> Result<[u8; 16], getrandom::Error> {
-        self.ledger.usage().source()
+    #[must_use]
+    pub fn usage_source(&self) -> [u8; 16] {
+        self.ledger.usage_source()
     }
 
     /// Says what is saved, see [`Engine::usage_saved`](crate::Engine::usage_saved).

@@ -125,10 +125,7 @@ pub(super) fn collect(
         Err(LedgerError::Missing(_)) => return Ok(None),
         opened => opened.map_err(|error| OperatorError::with_causes(&error))?,
     };
-    let source = view
-        .usage_source()
-        .map_err(|cause| OperatorError::wrap("the system gave no random bytes", cause))?;
-    let mut collector = Collector::new(source);
+    let mut collector = Collector::new(view.usage_source());
     collector
         .collect(&view, store, now)
         .map_err(|error| OperatorError::wrap("what was used cannot be recorded", error))?;

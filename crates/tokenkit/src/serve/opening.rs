@@ -61,7 +61,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
     shadow::put_in_force(settings, &engine);
     let beside = Store::open(&file, &secret).map_err(OperatorError::new)?;
     let keeps = settings.store.ledger().is_some();
-    let mut recorder = Recorder::new(Arc::clone(&engine), beside, keeps)?;
+    let mut recorder = Recorder::new(Arc::clone(&engine), beside, keeps);
     // Where that fails, it is logged and tried again.
     recorder.record();
     Ok(Opened {

@@ -93,28 +93,16 @@ pub(super) struct Recording {
 impl Recorder {
     /// Takes a connection of its own to the store. `keeps` says whether the
     /// counters lie in a file.
-    ///
-    /// # Errors
-    ///
-    /// The system gives no random bytes for the identity of the counters.
-    pub(super) fn new(
-        engine: Arc<Engine>,
-        store: Store,
-        keeps: bool,
-    ) -> Result<Self, OperatorError> {
-        let source = engine
-            .usage_source()
-            .map_err(|cause| OperatorError::wrap("the system gave no random bytes", cause))?;
-        let overwritten = engine.usage_overwritten();
-        Ok(Self {
+    pub(super) fn new(engine: Arc<Engine>, store: Store, keeps: bool) -> Self {
+        Self {
+            collector: Collector::new(engine.usage_source()),
+            overwritten: engine.usage_overwritten(),
             engine,
             store,
-            collector: Collector::new(source),
             health: Arc::new(UsageHealth::new()),
             keeps,
             trouble: None,
-            overwritten,
-        })
+        }
     }
 
     /// Records once; whether that went well. What went wrong is logged.

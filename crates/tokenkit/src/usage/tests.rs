@@ -103,7 +103,7 @@ impl Place {
     }
 
     fn collector(&self) -> Collector {
-        Collector::new(self.engine.usage_source().unwrap())
+        Collector::new(self.engine.usage_source())
     }
 
     fn collect(&mut self, collector: &mut Collector) -> Result<usize, StoreError> {
