@@ -5,6 +5,8 @@ mod serve_support;
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use serve_support::frames::{
     SETTINGS, Told, frame, literal, request,
 };
 use serve_support::upstream::Upstream;
-use serve_support::{Server, pause};
+use serve_support::{Server, command, pause, wait_until};
 
 /// What an attack may cost in memory: the share of its one connection, and
 /// the huge pages that this lies in.
@@ -322,4 +324,44 @@ fn a_key_is_taken_in_one_spelling_over_http_2_too() {
         None
     );
     assert_eq!(reason(&[("api-key", key), (":path", "/other")]), None);
+}
+
+/// Each request under way has a connection to the service behind, and HTTP/2 many
+/// requests on one of a client's: they wait before files run out, and nobody else
+/// is turned away.
+#[test]
+fn requests_wait_before_files_run_out() {
+    const SENT: usize = 60;
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let holds = Arc::clone(&goes_on);
+    let upstream = Upstream::start(move |asked| {
+        wait_until("all have been counted", || holds.load(Ordering::SeqCst));
+        asked.answer("200 OK", "", "");
+        true
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let program = command(folder.path()).get_program().to_owned();
+    // 20 for clients and 20 for the service behind, half of these for a thread.
+    let mut serve = Command::new("/bin/sh");
+    serve
+        .current_dir(folder.path())
+        .env_clear()
+        .env("TOKENKIT_CONFIG", "tokenkit.toml")
+        .args(["-c", "ulimit -n 120 && exec \"$0\" serve"])
+        .arg(program);
+    let server = Server::start_by(serve, folder, &upstream.setting(), "");
+    let mut attacker = Frames::connect(server.listen);
+    for stream in (1..).step_by(2).take(SENT) {
+        let block = request("GET", "/", &[("api-key", server.key())]);
+        let asked = frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+        attacker.send(&asked).unwrap();
+    }
+    wait_until("some have come through", || upstream.seen() >= 10);
+    for _ in 0..15 {
+        assert_eq!(server.ask("GET /", "").status, 401, "others are heard");
+    }
+    assert_eq!(upstream.seen(), 10, "the others wait");
+    goes_on.store(true, Ordering::SeqCst);
+    wait_until("all are answered", || upstream.seen() == SENT);
+    attacker.finish();
 }

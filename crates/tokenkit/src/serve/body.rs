@@ -6,14 +6,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::watch::InFlight;
 
 /// A body, and the request that is under way until it has been sent.
 pub(super) struct AnswerBody {
     content: Content,
-    /// Dropped with the body, at its end.
+    /// Dropped with the body, at its end, as is what follows.
     in_flight: Option<InFlight>,
+    /// That of the upstream's connection, among those that there may be.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 enum Content {
@@ -36,9 +39,13 @@ impl AnswerBody {
         Content::Text(text.into()).into()
     }
 
-    /// The upstream's body, passed on as it comes.
-    pub(super) fn upstream(body: Incoming) -> Self {
-        Content::Upstream(body).into()
+    /// The upstream's body, passed on as it comes over a connection that has a
+    /// place.
+    pub(super) fn upstream(body: Incoming, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            _place: place,
+            ..Content::Upstream(body).into()
+        }
     }
 
     /// Keeps a request under way until the body ends.
@@ -54,6 +61,7 @@ impl From<Content> for AnswerBody {
         Self {
             content,
             in_flight: None,
+            _place: None,
         }
     }
 }

@@ -46,9 +46,9 @@ impl Workers {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let max_connections = open_files::max_connections(server, count);
-        let per_address = PerAddress::new(server.max_connections_per_address, max_connections);
-        let fleet = Arc::new(Fleet::new(count, max_connections, per_address));
+        let room = open_files::make_room(server, count);
+        let per_address = PerAddress::new(server.max_connections_per_address, room.clients);
+        let fleet = Arc::new(Fleet::new(count, room.clients, per_address));
         let failed = |error| OperatorError::wrap("cannot start the server's threads", error);
         let mut workers = Self {
             threads: Vec::with_capacity(count),
@@ -60,6 +60,8 @@ impl Workers {
                 number,
                 listener: listener.try_clone().map_err(failed)?,
                 fleet: Arc::clone(&fleet),
+                // Each thread has its own, and none of the others'.
+                upstream_places: room.upstream.div_ceil(count),
                 server: server.clone(),
                 live: Arc::clone(live),
                 counters: Arc::clone(&counters),
@@ -101,6 +103,7 @@ struct Worker {
     number: usize,
     listener: TcpListener,
     fleet: Arc<Fleet>,
+    upstream_places: usize,
     server: Server,
     live: Arc<ArcSwap<Live>>,
     counters: Arc<Counters>,
@@ -123,7 +126,8 @@ impl Worker {
         let upstream = self.server.upstream.as_ref();
         let door = Arc::new(Door {
             live: Arc::clone(&self.live),
-            proxy: upstream.map(|to| Proxy::new(to.authority().clone(), &self.server)),
+            proxy: upstream
+                .map(|to| Proxy::new(to.authority().clone(), &self.server, self.upstream_places)),
             counters: self.counters,
             spans: self.spans,
         });

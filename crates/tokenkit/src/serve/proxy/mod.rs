@@ -3,7 +3,8 @@
 //!
 //! HTTP/1.1 is spoken upstream, over connections that each thread keeps for
 //! itself. A request is sent once: only where a kept connection had gone away
-//! before any of it was sent, another is tried.
+//! before any of it was sent, another is tried. There are only so many of them:
+//! a request that finds none free waits for one, as a part of its time.
 
 mod forwarded;
 mod hop;
@@ -23,6 +24,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 
 pub(super) use self::forwarded::Peer;
 use self::upload::{Late, Pulse, Upload};
@@ -43,11 +45,14 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Proxy {
     client: Client<HttpConnector, Upload>,
     upstream: Authority,
+    /// One for each connection that there may be.
+    places: Arc<Semaphore>,
 }
 
 /// A request on its way upstream.
 pub(super) struct Sent {
     answer: ResponseFuture,
+    places: Arc<Semaphore>,
     pulse: Arc<Pulse>,
     /// The client's connection, if it offered to change the protocol.
     client: Option<OnUpgrade>,
@@ -72,8 +77,8 @@ impl ForwardError {
 }
 
 impl Proxy {
-    /// Connections to an upstream, none of them open yet.
-    pub(super) fn new(upstream: Authority, server: &Server) -> Self {
+    /// At most `places` connections to an upstream, none of them open yet.
+    pub(super) fn new(upstream: Authority, server: &Server, places: usize) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(server.connect_timeout));
         connector.set_nodelay(true);
@@ -87,7 +92,12 @@ impl Proxy {
             .http1_max_buf_size(BUFFER)
             .set_host(false)
             .build(connector);
-        Self { client, upstream }
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self {
+            client,
+            upstream,
+            places,
+        }
     }
 
     /// Sends an admitted request: what is about the client's connection goes,
@@ -139,6 +149,7 @@ impl Proxy {
         let request = Request::from_parts(parts, Upload::new(body, Arc::clone(&pulse)));
         Sent {
             answer: self.client.request(request),
+            places: Arc::clone(&self.places),
             pulse,
             client,
         }
@@ -166,10 +177,19 @@ impl Sent {
     ) -> Result<Response<AnswerBody>, ForwardError> {
         let Self {
             answer,
+            places,
             pulse,
             client,
         } = self;
-        let answer = pulse.outlast(patience, answer).await;
+        let connected = async {
+            // They are never closed.
+            let place = places.acquire_owned().await.ok();
+            (answer.await, place)
+        };
+        let (answer, place) = match pulse.outlast(patience, connected).await {
+            Ok((answer, place)) => (Ok(answer), place),
+            Err(late) => (Err(late), None),
+        };
         let mut answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if pulse.is_broken() => {
@@ -182,7 +202,7 @@ impl Sent {
         *answer.version_mut() = Version::HTTP_11;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             hop::remove(answer.headers_mut());
-            return Ok(answer.map(AnswerBody::upstream));
+            return Ok(answer.map(|body| AnswerBody::upstream(body, place)));
         }
         let (Some(client), Some(protocol)) = (client, hop::upgrade(answer.headers())) else {
             let how = UpstreamError::Broken;
@@ -191,7 +211,7 @@ impl Sent {
         hop::remove(answer.headers_mut());
         hop::set_upgrade(answer.headers_mut(), protocol);
         let upstream = hyper::upgrade::on(&mut answer);
-        tunnel::open(client, upstream, watch);
+        tunnel::open(client, upstream, (watch, place));
         Ok(answer.map(|_| AnswerBody::empty()))
     }
 }
