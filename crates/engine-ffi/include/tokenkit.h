@@ -346,7 +346,8 @@ typedef struct {
      * the same secret, the same keys, and the same settings below. It lies on a
      * file system of this machine; `/dev/shm` or `/run` will do unless counts
      * are to outlive the machine. Linux alone; installs a handler for SIGBUS,
-     * which hands on whatever else it gets.
+     * which hands on whatever else it gets. A thread that calls does not block
+     * SIGBUS: the process would end where the file is cut short by somebody.
      */
     tk_bytes ledger;
     /**
@@ -1129,10 +1130,11 @@ tk_result tk_token_digest(const tk_engine *engine, tk_bytes token, uint8_t *dige
  * been made under the engine's secret. `path` is the file, in UTF-8.
  *
  * This returns when all is loaded: for a million keys, after some seconds. The
- * thread ends with the engine; it blocks all signals, and calls
- * `tk_engine_tidy` of itself. While the store cannot be read, or its file was
- * deleted or replaced, what is known stays in force and it is tried again:
- * `tk_metrics` and `tk_engine_trouble` tell.
+ * thread ends with the engine; it blocks all signals but those of faults
+ * (SIGBUS, SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself.
+ * While the store cannot be read, or its file was deleted or replaced, what is
+ * known stays in force and it is tried again: `tk_metrics` and
+ * `tk_engine_trouble` tell.
  *
  * A process that forks follows in its children alone: where a parent follows,
  * this is refused with TK_ERR_FORKED.

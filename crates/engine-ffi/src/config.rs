@@ -52,7 +52,8 @@ pub struct tk_config {
     /// the same secret, the same keys, and the same settings below. It lies on a
     /// file system of this machine; `/dev/shm` or `/run` will do unless counts
     /// are to outlive the machine. Linux alone; installs a handler for SIGBUS,
-    /// which hands on whatever else it gets.
+    /// which hands on whatever else it gets. A thread that calls does not block
+    /// SIGBUS: the process would end where the file is cut short by somebody.
     pub ledger: tk_bytes,
     /// Guesses within the window that block an address, 1 to 4095; 10.
     pub threshold: u32,

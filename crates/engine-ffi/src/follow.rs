@@ -128,10 +128,11 @@ fn open(path: &Path, engine: &Engine) -> Result<Follower, Refusal> {
 /// been made under the engine's secret. `path` is the file, in UTF-8.
 ///
 /// This returns when all is loaded: for a million keys, after some seconds. The
-/// thread ends with the engine; it blocks all signals, and calls
-/// `tk_engine_tidy` of itself. While the store cannot be read, or its file was
-/// deleted or replaced, what is known stays in force and it is tried again:
-/// `tk_metrics` and `tk_engine_trouble` tell.
+/// thread ends with the engine; it blocks all signals but those of faults
+/// (SIGBUS, SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself.
+/// While the store cannot be read, or its file was deleted or replaced, what is
+/// known stays in force and it is tried again: `tk_metrics` and
+/// `tk_engine_trouble` tell.
 ///
 /// A process that forks follows in its children alone: where a parent follows,
 /// this is refused with TK_ERR_FORKED.

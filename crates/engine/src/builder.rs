@@ -249,7 +249,8 @@ impl EngineBuilder {
     /// Should the file be cut short by somebody, the process goes on and refuses
     /// limited keys whose counts are gone (blocks of addresses that lay there are
     /// forgotten); for that a handler for SIGBUS is installed, which hands on
-    /// whatever else it gets. Ask [`Engine::ledger_fault`] each second, by which a
+    /// whatever else it gets. A thread that uses the engine does not block SIGBUS:
+    /// the process would end. Ask [`Engine::ledger_fault`] each second, by which a
     /// cut within a page, or another file in its place, is found.
     ///
     /// After `fork` parent and child may both go on, as two that share the file.

@@ -166,13 +166,16 @@ fn a_ledger_that_is_cut_short_refuses_and_is_told() {
     let ledger = place.path("ledger");
     let file = std::fs::OpenOptions::new().write(true).open(&ledger);
     file.and_then(|file| file.set_len(4096)).expect("a file");
-    // No worker dies of it, and none admits.
+    // No worker dies of it, also where a new key looks for its place, and none
+    // admits.
+    place.key(&[]);
+    wait_until("it is told, and what it keeps the key from", || {
+        nginx.log().contains("(`tokenkit ledger reset`); ")
+    });
     for _ in 0..10 * WORKERS {
         assert_eq!(get(nginx.port, "/file", &key.secret).status, 429);
     }
-    wait_until("it is told", || {
-        nginx.log().contains("the ledger file was cut short")
-    });
+    assert!(nginx.log().contains("the ledger file was cut short"));
     assert_eq!(nginx.workers(), workers);
     let (content, said) = setup.check(&place);
     assert!(!content, "{said}");
