@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
+use std::thread::JoinHandle;
 
 use nginx_tests::client::{ask, get};
 use nginx_tests::nginx::Setup;
@@ -21,6 +22,21 @@ fn identity(head: &str) -> Vec<String> {
         .collect();
     lines.sort();
     lines
+}
+
+/// A port that takes one request, of whatever protocol, and what it was sent.
+/// What it answers is of none.
+fn overhears() -> (u16, JoinHandle<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("a bound port").port();
+    let seen = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("nginx connects");
+        let mut bytes = vec![0; 65536];
+        let length = stream.read(&mut bytes).expect("nginx asks");
+        let _ = stream.write_all(b"?");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    });
+    (port, seen)
 }
 
 #[test]
@@ -81,6 +97,53 @@ fn a_service_behind_sees_who_it_is_and_no_key() {
 
 #[test]
 #[ignore = "cargo xtask nginx"]
+fn a_key_goes_no_further_than_the_places_that_ask_for_it() {
+    let place = Place::new();
+    let key = place.key(&[]);
+    let service = Service::start();
+    let sends_on = Service::saying("x-accel-redirect: /other\r\n");
+    let (copy, copied) = overhears();
+    let pass = format!("proxy_pass http://127.0.0.1:{};", service.port);
+    let part = "<!--#include virtual=\"/other\" -->";
+    std::fs::write(place.path("parts.shtml"), part).expect("a file");
+    let asks = "tokenkit on; tokenkit_forward_key on;";
+    let nginx = Setup::new(format!(
+        "root .;
+         location = /broken {{ {asks} error_page 502 = @other; proxy_pass http://127.0.0.1:1; }}
+         location @other {{ {pass} }}
+         location = /kept {{ {asks} error_page 502 = @kept; proxy_pass http://127.0.0.1:1; }}
+         location @kept {{ tokenkit_forward_key on; {pass} }}
+         location = /sent-on {{ {asks} proxy_pass http://127.0.0.1:{sends_on}; }}
+         location = /parts.shtml {{ {asks} ssi on; ssi_types *; }}
+         location = /other {{ internal; tokenkit on; {pass} }}
+         location = /mirrored {{ {asks} mirror /copy; {pass} }}
+         location = /copy {{ internal; proxy_pass http://127.0.0.1:{copy}; }}",
+        sends_on = sends_on.port,
+    ))
+    .start(&place);
+    let head = format!("api-key: {}\r\n", key.secret);
+    let seen = |path: &str| identity(&ask(nginx.port, &format!("GET {path}"), &head).body);
+    let mine = [
+        format!("x-tokenkit-key: {}", key.id.to_ascii_lowercase()),
+        "x-tokenkit-project: shop".into(),
+    ];
+    let with_key = [
+        vec![format!("api-key: {}", key.secret.to_ascii_lowercase())],
+        mine.to_vec(),
+    ]
+    .concat();
+    for path in ["/broken", "/sent-on", "/parts.shtml"] {
+        assert_eq!(seen(path), mine, "{path}");
+    }
+    for path in ["/kept", "/mirrored"] {
+        assert_eq!(seen(path), with_key, "{path}");
+    }
+    let copied = copied.join().expect("no panic");
+    assert_eq!(identity(&copied), mine, "{copied}");
+}
+
+#[test]
+#[ignore = "cargo xtask nginx"]
 fn fastcgi_and_uwsgi_are_told_too() {
     let place = Place::new();
     let key = place.key(&[]);
@@ -89,16 +152,7 @@ fn fastcgi_and_uwsgi_are_told_too() {
         ("uwsgi", "uwsgi_param X y;"),
     ] {
         // What is spoken is the gateway's own; it is enough to see the names.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("a bound port").port();
-        let seen = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("nginx connects");
-            let mut bytes = vec![0; 65536];
-            let length = stream.read(&mut bytes).expect("nginx asks");
-            // Anything that ends the request: here it is no protocol at all.
-            let _ = stream.write_all(b"?");
-            String::from_utf8_lossy(&bytes[..length]).into_owned()
-        });
+        let (port, seen) = overhears();
         let nginx = Setup::new(format!(
             "location / {{ tokenkit on; {protocol}_pass 127.0.0.1:{port}; {more} }}"
         ))

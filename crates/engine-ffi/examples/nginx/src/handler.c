@@ -78,12 +78,19 @@ tokenkit_unasked(ngx_http_request_t *r)
 
 /*
  * A redirect within nginx, or a subrequest. What was charged is charged; but a
- * place that wants a user is not reached without one.
+ * place that wants a user is not reached without one, nor does the key go to
+ * one that did not ask for it, whatever the places before have asked for.
  */
 static ngx_int_t
 tokenkit_again(ngx_http_request_t *r, tokenkit_verdict_t *verdict,
     tokenkit_loc_conf_t *tklcf)
 {
+    if (!tklcf->forward_key
+        && tokenkit_cleanse(r, TOKENKIT_HIDE_KEY_ALONE) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (r != r->main || !tklcf->enable) {
         return NGX_DECLINED;
     }

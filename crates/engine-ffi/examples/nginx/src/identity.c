@@ -93,6 +93,9 @@ tokenkit_hides(const ngx_str_t *name, tokenkit_hide_t hide)
         /* Under another sign than its own nobody looked at the key. */
         return !is_key || name->data[sizeof("api") - 1] != '-';
 
+    case TOKENKIT_HIDE_KEY_ALONE:
+        return is_key;
+
     default:
         return 1;
     }

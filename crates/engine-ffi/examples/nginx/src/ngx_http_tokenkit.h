@@ -79,7 +79,9 @@ typedef enum {
     /* And what some services take for the key. */
     TOKENKIT_HIDE_LOOKALIKES,
     /* And the key. */
-    TOKENKIT_HIDE_KEY
+    TOKENKIT_HIDE_KEY,
+    /* The key and what is taken for it; who it is was told by us, and stays. */
+    TOKENKIT_HIDE_KEY_ALONE
 } tokenkit_hide_t;
 
 
