@@ -64,6 +64,9 @@ impl tk_request {
     /// to hand a half-made one on costs as much as all the checks.
     #[inline(always)]
     pub(crate) fn asked<'a>(&self, caller: Caller<'a>) -> Result<Request<'a>, Refusal> {
+        if self.reserved != [0; 3] {
+            return Err(Refusal::unknown_members("tk_request"));
+        }
         let [a, b, c, d, ..] = self.client;
         let client: ClientAddr = match self.client_len {
             4 => Ipv4Addr::new(a, b, c, d).into(),

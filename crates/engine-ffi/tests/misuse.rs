@@ -118,6 +118,12 @@ fn structs_of_other_versions_are_taken_as_far_as_they_are_known() {
         let (result, decision) = decide(engine.0, &request);
         assert!(result == TK_ERR_STRUCT && is_unusable(&decision), "{size}");
     }
+    for place in 0..3 {
+        let mut request = request();
+        request.reserved[place] = 1;
+        let (result, decision) = decide(engine.0, &request);
+        assert!(result == TK_ERR_STRUCT && is_unusable(&decision), "{place}");
+    }
 }
 
 #[test]

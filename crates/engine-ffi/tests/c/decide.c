@@ -187,6 +187,10 @@ void test_misuse(void) {
     TOLD("client address");
     request.client_len = 5;
     denies(TK_ERR_VALUE, engine, &request);
+    request = asking(key);
+    request.reserved[2] = 1;
+    denies(TK_ERR_STRUCT, engine, &request);
+    TOLD("tk_request_init");
 
     tk_bytes *members[] = {&request.api_key, &request.origin, &request.authorization,
                            &request.bearer};
