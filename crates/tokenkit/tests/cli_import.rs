@@ -78,6 +78,19 @@ fn an_imported_key_has_the_digest_that_the_server_looks_for() {
     );
 }
 
+/// Keys that have what no command line gives them, as JSON lines.
+fn more(replaced: &str) -> String {
+    let successor = value!({
+        "key": raw().expose(), "project": "p1", "state": "disabled",
+        "expires_at": 4_102_444_800_u64, "replaces": replaced,
+    });
+    let leaked = value!({
+        "key": raw().expose(), "project": "p1", "state": "revoked",
+        "revoked_reason": " in a log ",
+    });
+    format!("{successor}\n{leaked}\n")
+}
+
 #[test]
 fn what_is_exported_with_digests_goes_into_another_store_unchanged() {
     for format in ["csv", "jsonl"] {
@@ -89,6 +102,13 @@ fn what_is_exported_with_digests_goes_into_another_store_unchanged() {
             "a \"b\"",
         ]);
         place.ok(&["key", "revoke", &two]);
+        // As people write them, outer blanks and all.
+        place.ok(&["key", "create", "--project", "p1", "--name", "  for\u{a0}"]);
+        place.write("more.jsonl", more(&one));
+        assert_eq!(
+            place.ok(&["key", "import", "more.jsonl"]),
+            "Imported 2 keys.\n"
+        );
         let export = ["key", "export", "--with-digests", "--format", format];
         let exported = place.ok(&export);
         let file = format!("keys.{format}");
@@ -102,9 +122,10 @@ fn what_is_exported_with_digests_goes_into_another_store_unchanged() {
         ];
         assert_eq!(
             place.ok(&[&other[..], &["key", "import", &file]].concat()),
-            "Imported 2 keys.\n"
+            "Imported 5 keys.\n"
         );
         assert_eq!(place.ok(&[&other[..], &export].concat()), exported);
+        assert!(exported.contains("  for\u{a0}") && exported.contains(" in a log "));
         // Without digests it says what is missing.
         let bare = place.ok(&["key", "export", "--format", format]);
         assert!(!bare.contains("digest"));
@@ -170,6 +191,11 @@ fn bad_rows() -> Vec<(String, &'static str)> {
             row(key, "p1,,,,,10.0.0.1/8,"),
             "ips: \"10.0.0.1/8\" has bits set behind its prefix",
         ),
+        (
+            row(key, "p1,,,,;,,"),
+            "origins: nothing is listed: write what the key is restricted to, or leave it empty",
+        ),
+        (row(key, "p1,,,,,\" \",active"), "ips: nothing is listed"),
         (row(key, "p1,,,,,,on"), "state: \"on\" is no state"),
         (
             row(key, "p1"),
@@ -297,6 +323,14 @@ fn bad_json_lines_are_named() {
         (
             format!("{{\"key\": \"{key}\", \"project\": \"p1\", \"ips\": [1]}}"),
             "ips: a list of texts is wanted",
+        ),
+        (
+            format!("{{\"key\": \"{key}\", \"project\": \"p1\", \"ips\": [\"\"]}}"),
+            "ips: nothing is listed",
+        ),
+        (
+            format!("{{\"key\": \"{key}\", \"project\": \"p1\", \"origins\": [\" \"]}}"),
+            "origins: nothing is listed",
         ),
         (
             format!("{{\"key\": \"{key}\", \"project\": \"p1\", \"hourly_limit\": 1.5}}"),

@@ -155,10 +155,14 @@ fn members(line: &[u8]) -> Result<Cells<'static>, String> {
             Value::Number(number) => number.to_string(),
             Value::String(text) => text,
             Value::Array(items) if matches!(column, Column::Origins | Column::Ips) => {
-                let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-                texts
-                    .ok_or_else(|| format!("{name}: a list of texts is wanted"))?
-                    .join(" ")
+                let mut cell = String::new();
+                for item in &items {
+                    let text = item.as_str();
+                    // Before each, so that a list of an empty text is no empty list.
+                    cell.push(' ');
+                    cell += text.ok_or_else(|| format!("{name}: a list of texts is wanted"))?;
+                }
+                cell
             }
             Value::Array(_) | Value::Object(_) => return Err(wrong()),
         };

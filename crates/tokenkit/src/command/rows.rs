@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use engine::{
     CidrList, KeyDigest, KeyPolicy, KeyRecord, KeyState, OriginList, SecretKey, ServerSecret,
 };
-use store::StoredKey;
+use store::{Label, StoredKey};
 
 use super::fields::{expiry, limit, state};
 use crate::error::without_secrets;
@@ -81,13 +81,50 @@ impl<'r> Cells<'r> {
         column: Column,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, String> {
-        match self.text(column) {
-            "" => Ok(None),
-            // A cell in the wrong column could be a key.
-            text => parse(text)
-                .map(Some)
-                .map_err(|error| without_secrets(&format!("{}: {error}", column.as_str()))),
-        }
+        checked(column, self.text(column), parse)
+    }
+
+    /// A text of people's own, with its outer blanks: those are kept.
+    fn label(&self, column: Column) -> Result<Option<Label>, String> {
+        checked(column, &self.0[column as usize], str::parse)
+    }
+
+    /// A cell that is not empty, as a checked list. One that lists nothing all
+    /// the same is no list: an empty one restricts nothing, and whoever wrote
+    /// something there wanted to.
+    fn list<T, E: std::fmt::Display>(
+        &self,
+        column: Column,
+        parse: impl FnOnce(Vec<String>) -> Result<T, E>,
+    ) -> Result<Option<T>, String> {
+        let entries = self.text(column).split([' ', ';', '\t']);
+        let entries = entries.filter(|entry| !entry.is_empty());
+        let entries: Vec<_> = entries.map(String::from).collect();
+        checked(column, &self.0[column as usize], |_| {
+            if entries.is_empty() {
+                return Err(
+                    "nothing is listed: write what the key is restricted to, or leave it empty for \
+                     a key without restriction"
+                        .into(),
+                );
+            }
+            parse(entries).map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// A text of a column that is not empty, as a checked value.
+fn checked<T, E: std::fmt::Display>(
+    column: Column,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, String> {
+    match text {
+        "" => Ok(None),
+        // A cell in the wrong column could be a key.
+        text => parse(text)
+            .map(Some)
+            .map_err(|error| without_secrets(&format!("{}: {error}", column.as_str()))),
     }
 }
 
@@ -113,12 +150,6 @@ impl Reader<'_> {
         let project = cells
             .parsed(Column::Project, str::parse)?
             .ok_or("the project is missing")?;
-        let split = |text: &str| -> Vec<String> {
-            let entries = text
-                .split([' ', ';', '\t'])
-                .filter(|entry| !entry.is_empty());
-            entries.map(String::from).collect()
-        };
         let time = |text: &str| parse_when(text, self.now);
         let policy = KeyPolicy {
             hourly_limit: cells.parsed(Column::HourlyLimit, limit)?.flatten(),
@@ -130,10 +161,10 @@ impl Reader<'_> {
                 .parsed(Column::RequireOrigin, truth)?
                 .unwrap_or_default(),
             origins: cells
-                .parsed(Column::Origins, |text| OriginList::parse(split(text)))?
+                .list(Column::Origins, OriginList::parse)?
                 .unwrap_or_default(),
             ips: cells
-                .parsed(Column::Ips, |text| CidrList::parse(split(text)))?
+                .list(Column::Ips, CidrList::parse)?
                 .unwrap_or_default(),
             ..KeyPolicy::new(project)
         };
@@ -145,13 +176,13 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        let revoked_reason = cells.parsed(Column::RevokedReason, str::parse)?;
+        let revoked_reason = cells.label(Column::RevokedReason)?;
         if revoked_at.is_none() && revoked_reason.is_some() {
             return Err("revoked_reason: only a key whose state is revoked has one".into());
         }
         Ok(StoredKey {
             record: KeyRecord { id, digest, policy },
-            label: cells.parsed(Column::Name, str::parse)?.unwrap_or_default(),
+            label: cells.label(Column::Name)?.unwrap_or_default(),
             prefix,
             created_at: cells.parsed(Column::CreatedAt, time)?.unwrap_or(self.now),
             revoked_at,
