@@ -23,7 +23,8 @@ impl fmt::Display for CatchUpError {
         match self {
             Self::TimedOut(waited) => write!(
                 f,
-                "that took longer than {} ms; look at /readyz before relying upon it",
+                "that took longer than {} ms; look at the log and at tokenkit_store_lag_seconds \
+                 before relying upon it",
                 waited.as_millis()
             ),
             Self::Trouble(text) => f.write_str(text),

@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long no look may have succeeded before what is known counts as stale:
+/// longer than it takes to take over millions of keys that come at once.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
 /// How a [`Following`](crate::Following) goes. Each number is a moment's
 /// picture of its own; any thread may ask at any time.
 #[derive(Debug)]
@@ -45,6 +49,14 @@ impl Health {
     pub fn lag(&self) -> Duration {
         let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
         self.begun.elapsed().saturating_sub(last)
+    }
+
+    /// Whether changes arrive: somebody follows, and the store was looked at with
+    /// success within the last 60 s. Where not, what is known stays in force all
+    /// the same; but a revocation may be missing.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.follows() && self.lag() <= STALE_AFTER
     }
 
     /// Looks that failed.
@@ -109,7 +121,22 @@ mod tests {
         assert_eq!(health.trouble().as_deref(), Some("full"));
         health.looked(true);
         assert_eq!((health.errors(), health.trouble()), (3, None));
+        assert!(health.is_current());
         health.ended();
-        assert!(!health.follows());
+        assert!(!health.follows() && !health.is_current());
+    }
+
+    #[test]
+    fn what_was_not_looked_at_for_a_minute_is_stale() {
+        let begun_before = |seconds| Health {
+            begun: Instant::now() - Duration::from_secs(seconds),
+            ..Health::new()
+        };
+        assert!(begun_before(50).is_current());
+        let health = begun_before(61);
+        health.failed("gone");
+        assert!(health.follows() && !health.is_current());
+        health.looked(true);
+        assert!(health.is_current());
     }
 }

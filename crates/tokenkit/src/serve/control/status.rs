@@ -57,10 +57,10 @@ impl Status {
     }
 
     /// Whether requests should be sent here: not before all is loaded, not while
-    /// stopping, and not where revocations can no longer arrive.
+    /// stopping, and not where revocations do not arrive.
     fn is_ready(&self) -> bool {
-        let follows = self.parts.get().is_some_and(|parts| parts.store.follows());
-        follows && self.ready.load(Ordering::Relaxed)
+        let store = self.parts.get().map(|parts| &parts.store);
+        store.is_some_and(|store| store.is_current()) && self.ready.load(Ordering::Relaxed)
     }
 
     fn exposition(&self) -> String {

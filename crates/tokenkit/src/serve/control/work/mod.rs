@@ -117,8 +117,8 @@ impl Control {
             Problem::unavailable(
                 "not_in_force",
                 "The change is stored, but the server could not take it over yet: it will be in \
-                 force once the server can read its store again, which /readyz tells. Look before \
-                 you make it again.",
+                 force once the server can read its store again, which the log and \
+                 tokenkit_store_lag_seconds at /metrics tell. Look before you make it again.",
             )
         };
         caught_up.map_err(|error| not_yet(&error))?;
