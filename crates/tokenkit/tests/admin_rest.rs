@@ -326,6 +326,12 @@ fn usage_comes_in_each_form() {
     assert!(lines[1].starts_with(&format!(
         "{id}-271753,{id},default,2001-01-01T01:00:00Z,10,"
     )));
+    let not_csv = admin.ask(
+        &format!("GET /v1/usage?{span}"),
+        "accept: text/csv;q=0, application/json;q=0.5\r\n",
+        "",
+    );
+    assert_eq!(not_csv.header("content-type"), Some("application/json"));
     let own = admin.see(&format!("/v1/keys/{id}/usage?from=2001-01-01T00:00:00Z"));
     let units: Vec<i64> = own["hours"]
         .as_array()

@@ -12,6 +12,7 @@ mod creation;
 mod document;
 mod etag;
 mod exempt;
+mod form;
 mod keys;
 mod members;
 mod overview;

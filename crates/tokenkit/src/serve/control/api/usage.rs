@@ -5,12 +5,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use engine::{KeyId, Name};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, VARY};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, VARY};
 use http::{Response, StatusCode};
 use serde_json::json as value;
 use store::{Cursor, Usage, UsageQuery};
 
 use super::answer::{json, listed};
+use super::form::Form;
 use super::members::{shown_time, time_of};
 use super::path::Named;
 use super::query::{self, Query};
@@ -21,39 +22,6 @@ use crate::usage::view::{HEADS, UsageView, hour_from};
 const MAX_ROWS: usize = 10_000;
 /// The span of a key's own hours, where nobody says: two days.
 const HOURS: u32 = 48;
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Json,
-    Csv,
-    Lines,
-}
-
-impl Form {
-    /// That which the client likes best of those that there are.
-    fn accepted(headers: &HeaderMap) -> Self {
-        let accepts = headers.get_all(ACCEPT).iter();
-        let accepts = accepts.filter_map(|line| line.to_str().ok());
-        for accepted in accepts.flat_map(|line| line.split(',')) {
-            match accepted.split(';').next().unwrap_or_default().trim() {
-                "text/csv" => return Self::Csv,
-                "application/jsonl" | "application/x-ndjson" => return Self::Lines,
-                "application/json" | "application/*" | "*/*" => return Self::Json,
-                _ => {}
-            }
-        }
-        Self::Json
-    }
-
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Csv => "text/csv; charset=utf-8",
-            Self::Lines => "application/jsonl",
-        }
-    }
-}
 
 pub(super) async fn list(
     State(control): State<Control>,
