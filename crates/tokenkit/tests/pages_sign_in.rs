@@ -3,6 +3,7 @@
 mod pages_support;
 mod serve_support;
 
+use engine::SecretKey;
 use pages_support::{Visitor, encoded, first_token};
 use serve_support::Server;
 use serve_support::http::Client;
@@ -69,12 +70,16 @@ fn wrong_tokens_are_told_and_then_throttled() {
         "{}",
         empty.text()
     );
-    let mut unknown = first_token(&server);
-    unknown.truncate(unknown.len() - 6);
-    for token in ["guess", &unknown, "tk_admin_"] {
+    let unknown = SecretKey::generate(&"tk_admin".parse().unwrap()).unwrap();
+    for (token, fault) in [
+        ("guess", "The admin token is malformed."),
+        (unknown.expose(), "The admin token is unknown."),
+        ("tk_admin_", "The admin token is malformed."),
+    ] {
         let answer = ask(token);
         assert_eq!(answer.status, 401);
         let text = answer.text();
+        assert!(text.contains(fault), "{text}");
         assert!(
             text.contains("aria-invalid=\"true\"") && text.contains("token-fault"),
             "{text}"
