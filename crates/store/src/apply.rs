@@ -43,6 +43,28 @@ impl std::error::Error for FollowError {
     }
 }
 
+/// Why what the store holds is not taken over.
+pub(crate) enum Halt {
+    /// It is to end: what is left of a long look is not waited for.
+    Stopped,
+    Error(FollowError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Error(FollowError::Store(error))
+    }
+}
+
+/// How a batch of keys is put in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Published at once: all of them or none.
+    AtOnce,
+    /// One by one: those that fit.
+    Singly,
+}
+
 impl Follower {
     /// Brings everything in the store into an engine; later calls bring what
     /// changed since the last. Linear in what is brought.
@@ -53,30 +75,64 @@ impl Follower {
     /// engine may then hold a part; the next call starts from the same point
     /// again.
     pub fn load(&mut self, engine: &Engine) -> Result<(), FollowError> {
-        self.poll(|changes| apply(engine, changes)).map(|_| ())
+        self.poll(|changes| apply(engine, changes, Way::AtOnce).map_err(FollowError::Engine))
+            .map(|_| ())
+    }
+
+    /// Takes over what changed since the last time that all could be, and
+    /// returns whether there was any. Batches with a key too many hold back
+    /// nothing behind them: neither a revocation nor the end of a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Stopped`] as soon as `is_over` says so; the store cannot be read;
+    /// or the first key that does not fit, and then it is all looked at again.
+    pub(crate) fn take_over(
+        &mut self,
+        engine: &Engine,
+        way: Way,
+        mut is_over: impl FnMut() -> bool,
+    ) -> Result<bool, Halt> {
+        let mut outcome = Ok(());
+        let seen = self.look(|changes| {
+            if is_over() {
+                return Err(Halt::Stopped);
+            }
+            let taken = apply(engine, changes, way);
+            if outcome.is_ok() {
+                outcome = taken;
+            }
+            Ok(())
+        })?;
+        let Some(seen) = seen else {
+            return Ok(false);
+        };
+        match outcome {
+            Ok(()) => Ok(self.saw(seen)),
+            Err(error) => {
+                self.saw_but_keys(seen);
+                Err(Halt::Error(FollowError::Engine(error)))
+            }
+        }
     }
 }
 
-/// Takes a batch over, published at once: all of its keys or none.
-pub(crate) fn apply(engine: &Engine, changes: Changes) -> Result<(), FollowError> {
-    if !changes.keys.is_empty() {
-        engine.put_keys(changes.keys).map_err(FollowError::Engine)?;
-    }
+/// Takes a batch over; says the first key that does not fit.
+fn apply(engine: &Engine, changes: Changes, way: Way) -> Result<(), KeyChangeError> {
+    let outcome = match way {
+        Way::AtOnce if changes.keys.is_empty() => Ok(()),
+        Way::AtOnce => engine.put_keys(changes.keys),
+        Way::Singly => {
+            let mut outcome = Ok(());
+            for record in changes.keys {
+                outcome = outcome.and(engine.put_keys(vec![record]));
+            }
+            outcome
+        }
+    };
     apply_sessions(engine, changes.sessions);
     apply_exempt(engine, changes.exempt);
-    Ok(())
-}
-
-/// Takes over what can be, so that a key too many never keeps a revocation
-/// behind it from being in force; says the first that could not.
-pub(crate) fn apply_singly(engine: &Engine, changes: Changes) -> Result<(), FollowError> {
-    let mut outcome = Ok(());
-    for record in changes.keys {
-        outcome = outcome.and(engine.put_keys(vec![record]));
-    }
-    apply_sessions(engine, changes.sessions);
-    apply_exempt(engine, changes.exempt);
-    outcome.map_err(FollowError::Engine)
+    outcome
 }
 
 fn apply_exempt(engine: &Engine, exempt: Option<CidrList>) {

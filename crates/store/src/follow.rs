@@ -55,13 +55,20 @@ pub struct Follower {
     connection: Connection,
     path: PathBuf,
     file: FileIdentity,
-    seen_rev: i64,
+    seen: Seen,
+}
+
+/// How far the store was seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// The number of the last change.
+    rev: i64,
     /// The same of the admin tokens alone.
     tokens_rev: i64,
     /// The same of the exempt blocks alone.
     exempt_rev: i64,
-    /// `PRAGMA data_version` at the last look that succeeded.
-    seen_version: Option<i64>,
+    /// `PRAGMA data_version` then; none before the first look.
+    version: Option<i64>,
 }
 
 impl Follower {
@@ -82,10 +89,7 @@ impl Follower {
             path: path.to_path_buf(),
             // Without one there was no file, and `connect` has said so.
             file: file.map_err(|_| StoreError::Replaced(path.into()))?,
-            seen_rev: 0,
-            tokens_rev: 0,
-            exempt_rev: 0,
-            seen_version: None,
+            seen: Seen::default(),
         })
     }
 
@@ -98,8 +102,26 @@ impl Follower {
     /// longer there; the next poll then starts from the same point again.
     pub fn poll<E: From<StoreError>>(
         &mut self,
-        mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
+        apply: impl FnMut(Changes) -> std::result::Result<(), E>,
     ) -> std::result::Result<bool, E> {
+        let seen = self.look(apply)?;
+        Ok(seen.is_some_and(|seen| self.saw(seen)))
+    }
+
+    /// [`Store::tokens_revision`](crate::Store::tokens_revision) at the last
+    /// poll that succeeded.
+    #[must_use]
+    pub fn tokens_revision(&self) -> i64 {
+        self.seen.tokens_rev
+    }
+
+    /// Hands out what a poll does, and says how far the store was seen, where
+    /// it changed: the next look starts from the same point again until
+    /// [`saw`](Self::saw) is told.
+    pub(crate) fn look<E: From<StoreError>>(
+        &self,
+        mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Option<Seen>, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
         if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
             return Err(StoreError::Replaced(self.path.clone()).into());
@@ -110,43 +132,47 @@ impl Follower {
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut ask| ask.query_row([], |row| row.get(0)))
             .map_err(sql)?;
-        if self.seen_version == Some(version) {
-            return Ok(false);
+        if self.seen.version == Some(version) {
+            return Ok(None);
         }
         // One read transaction, so that the revision belongs to the rows.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
         let rev: i64 = snapshot
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;
-        if rev > self.seen_rev {
-            let _small = (self.seen_rev == 0).then(|| SmallCache::begin(&snapshot));
-            send_keys(&snapshot, &self.path, self.seen_rev, &mut apply)?;
-            send_sessions(&snapshot, &self.path, self.seen_rev, &mut apply)?;
+        if rev > self.seen.rev {
+            let _small = (self.seen.rev == 0).then(|| SmallCache::begin(&snapshot));
+            send_keys(&snapshot, &self.path, self.seen.rev, &mut apply)?;
+            send_sessions(&snapshot, &self.path, self.seen.rev, &mut apply)?;
         }
         let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
         let exempt_rev = exempt_revision(&snapshot).map_err(sql)?;
-        if exempt_rev > self.exempt_rev {
+        if exempt_rev > self.seen.exempt_rev {
             apply(Changes {
                 exempt: Some(exempt_list(&snapshot, &self.path)?),
                 ..Changes::default()
             })?;
         }
         snapshot.commit().map_err(sql)?;
-        self.tokens_rev = tokens_rev;
-        self.exempt_rev = exempt_rev;
-        let changed = rev > self.seen_rev;
-        self.seen_rev = rev;
-        self.seen_version = Some(version);
-        Ok(changed)
+        Ok(Some(Seen {
+            rev,
+            tokens_rev,
+            exempt_rev,
+            version: Some(version),
+        }))
     }
-}
 
-impl Follower {
-    /// [`Store::tokens_revision`](crate::Store::tokens_revision) at the last
-    /// poll that succeeded.
-    #[must_use]
-    pub fn tokens_revision(&self) -> i64 {
-        self.tokens_rev
+    /// All that a look brought was taken over. Returns whether there was any.
+    pub(crate) fn saw(&mut self, seen: Seen) -> bool {
+        let changed = seen.rev > self.seen.rev;
+        self.seen = seen;
+        changed
+    }
+
+    /// All that a look brought was taken over but some keys: of the admin
+    /// tokens, which are read elsewhere, nothing is missing.
+    pub(crate) fn saw_but_keys(&mut self, seen: Seen) {
+        self.seen.tokens_rev = seen.tokens_rev;
     }
 }
 

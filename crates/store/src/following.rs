@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 
 use engine::{Engine, LedgerFault};
 
-use crate::apply::{FollowError, apply, apply_singly};
+use crate::apply::{FollowError, Halt, Way};
 use crate::catch_up::{Ask, Asks, CatchUpError, ask};
-use crate::error::StoreError;
 use crate::follow::Follower;
 use crate::health::Health;
 
@@ -149,19 +148,6 @@ impl Drop for Following {
     }
 }
 
-/// Why a look at the store was broken off.
-enum Halt {
-    /// The following is to end: what is left of a long look is not waited for.
-    Stopped,
-    Error(FollowError),
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Self {
-        Self::Error(FollowError::Store(error))
-    }
-}
-
 fn follow(
     mut follower: Follower,
     engine: &Engine,
@@ -178,20 +164,13 @@ fn follow(
             return;
         }
         let tokens = follower.tokens_revision();
-        // Most changes fit and are one batch, published at once.
+        // Most changes fit and are one batch.
+        let way = match trouble {
+            None => Way::AtOnce,
+            Some(_) => Way::Singly,
+        };
         let begun = Instant::now();
-        let singly = trouble.is_some();
-        let polled = follower.poll(|changes| {
-            if asks.is_over() {
-                return Err(Halt::Stopped);
-            }
-            match singly {
-                true => apply_singly(engine, changes),
-                false => apply(engine, changes),
-            }
-            .map_err(Halt::Error)
-        });
-        match polled {
+        let outcome = match follower.take_over(engine, way, || asks.is_over()) {
             Ok(changed) => {
                 health.looked(trouble.is_some());
                 if trouble.take().is_some() {
@@ -202,10 +181,7 @@ fn follow(
                         took: begun.elapsed(),
                     });
                 }
-                if tokens != follower.tokens_revision() {
-                    on_event(FollowEvent::Tokens);
-                }
-                asks.answer(&Ok(()));
+                Ok(())
             }
             Err(Halt::Stopped) => return,
             Err(Halt::Error(error)) => {
@@ -218,9 +194,13 @@ fn follow(
                         told: Instant::now(),
                     });
                 }
-                asks.answer(&Err(CatchUpError::Trouble(text)));
+                Err(CatchUpError::Trouble(text))
             }
+        };
+        if tokens != follower.tokens_revision() {
+            on_event(FollowEvent::Tokens);
         }
+        asks.answer(&outcome);
         if tidied.elapsed() >= TIDY {
             tidied = Instant::now();
             engine.purge_sessions(engine.clock().now());

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use engine::{
     CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
-    SecretKey, ServerSecret,
+    SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
 use tokenkit_store::{
-    Actor, CatchUpError, FollowEvent, Follower, Following, Scope, Store, StoredKey, StoredToken,
+    Actor, BATCH, CatchUpError, FollowEvent, Follower, Following, Scope, SessionId, Store,
+    StoredKey, StoredSession, StoredToken,
 };
 
 /// Far more than anything here takes, on however busy a machine.
@@ -104,6 +105,19 @@ impl Place {
         let ip: IpAddr = "192.0.2.1".parse().unwrap();
         let request = Request::new(ip).api_key(key.expose().as_bytes());
         self.engine.decide(&request).reason()
+    }
+}
+
+fn admin_token(server: &ServerSecret) -> StoredToken {
+    let secret = SecretKey::generate(&"tk_admin".parse().unwrap()).unwrap();
+    StoredToken {
+        id: secret.id(),
+        digest: server.digest_key(secret.expose().as_bytes()),
+        name: "a token".parse().unwrap(),
+        scope: Scope::Read,
+        created_at: 1_790_000_000,
+        expires_at: None,
+        revoked_at: None,
     }
 }
 
@@ -204,6 +218,48 @@ fn a_key_too_many_holds_no_revocation_back() {
         assert!(begun.elapsed() < PATIENCE, "the revocation never came");
         std::thread::yield_now();
     }
+    assert_eq!(place.reason(&further), Reason::UnknownKey);
+    assert_eq!(following.health().trouble(), Some(trouble));
+}
+
+#[test]
+fn a_batch_with_a_key_too_many_holds_nothing_behind_it_back() {
+    let mut place = place(1);
+    let key = place.add(1).remove(0);
+    let token = SessionToken::generate().unwrap();
+    let session = StoredSession {
+        token: place.secret.digest_token(token.expose().as_bytes()),
+        id: SessionId::of(&token),
+        session: SessionRecord {
+            project: "p1".parse().unwrap(),
+            user: "u1".parse().unwrap(),
+            expires_at: None,
+        },
+        created_at: 1_790_000_000,
+        ended: false,
+    };
+    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+    writer.add_session(&session).unwrap();
+    writer.commit().unwrap();
+    let follower = place.follower();
+
+    let further = place.add(BATCH).remove(0);
+    place.revoke(&key);
+    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+    writer.end_session(&session.id).unwrap();
+    let office = "203.0.113.0/24".parse().unwrap();
+    writer
+        .add_exempt(office, &"office".parse().unwrap())
+        .unwrap();
+    writer.add_token(&admin_token(&place.secret)).unwrap();
+    writer.commit().unwrap();
+    let (following, told) = start(&place, follower);
+    let trouble = next(&told);
+    assert!(trouble.contains("raise max_keys"), "{trouble}");
+    assert_eq!(next(&told), "tokens");
+    assert_eq!(place.reason(&key), Reason::RevokedKey);
+    assert!(!place.engine.end_session(&session.token), "it had ended");
+    assert_eq!(place.engine.exempt(), [office].into_iter().collect());
     assert_eq!(place.reason(&further), Reason::UnknownKey);
     assert_eq!(following.health().trouble(), Some(trouble));
 }
@@ -327,18 +383,8 @@ fn new_admin_tokens_are_told_of_before_who_waits() {
     let mut place = place(64);
     let follower = place.follower();
     let (following, told) = start(&place, follower);
-    let secret = SecretKey::generate(&"tk_admin".parse().unwrap()).unwrap();
-    let token = StoredToken {
-        id: secret.id(),
-        digest: place.secret.digest_key(secret.expose().as_bytes()),
-        name: "a token".parse().unwrap(),
-        scope: Scope::Read,
-        created_at: 1_790_000_000,
-        expires_at: None,
-        revoked_at: None,
-    };
     let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
-    writer.add_token(&token).unwrap();
+    writer.add_token(&admin_token(&place.secret)).unwrap();
     writer.commit().unwrap();
     following.catch_up(PATIENCE).unwrap();
     let words: Vec<String> = told.try_iter().collect();
