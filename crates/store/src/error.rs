@@ -36,6 +36,8 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i32,
     },
+    /// Its tables have version 1, whose rows bear no seals.
+    Unsealed(PathBuf),
     /// Damaged: SQLite found its pages wrong, or a row holds what no writer
     /// writes.
     Damaged {
@@ -182,6 +184,13 @@ impl fmt::Display for StoreError {
                 f,
                 "{} was written by a newer tokenkit (its tables have version {found}, this program \
                  knows {known}): use that newer tokenkit",
+                path.display()
+            ),
+            Self::Unsealed(path) => write!(
+                f,
+                "{} has tables of version 1, whose rows bear no seals: if an older tokenkit wrote \
+                 it, export its keys with that one (`tokenkit key export --with-digests`) and import \
+                 them into a new store; if not, somebody has changed it: restore it from a backup",
                 path.display()
             ),
             Self::Damaged { path, what } => write!(

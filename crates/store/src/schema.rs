@@ -174,19 +174,9 @@ CREATE TABLE last_used (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What makes the rows of version 1, which had no seals, those of version 2:
-/// what they say now is what their seals hold them to.
-const SEAL: &str = concat!(
-    "ALTER TABLE keys ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
-     ALTER TABLE sessions ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
-     UPDATE keys SET seal = ",
-    key_seal_of_2!(),
-    "; UPDATE sessions SET seal = ",
-    session_seal!(),
-);
-
 /// What makes the rows of version 2 those of version 3, behind [`MORE`]. A row
-/// that is not as it was written keeps a seal that does not fit.
+/// that is not as it was written keeps a seal that does not fit, and makes no
+/// project: nothing is sealed that was not sealed before.
 const MORE_ROWS: &str = concat!(
     "UPDATE keys SET seal = ",
     key_seal!(),
@@ -196,9 +186,11 @@ const MORE_ROWS: &str = concat!(
 INSERT INTO keys_search (rowid, name) SELECT slot, name FROM keys WHERE name <> '';
 INSERT INTO projects (name, label, created_at, rev, seal)
     SELECT project, '', MIN(created_at), 0, row_seal('project', project, '', MIN(created_at))
-    FROM (SELECT project, created_at FROM keys UNION ALL SELECT project, created_at FROM sessions)
-    GROUP BY project;
-",
+    FROM (SELECT project, created_at FROM keys WHERE seal IS ",
+    key_seal!(),
+    " UNION ALL SELECT project, created_at FROM sessions WHERE seal IS ",
+    session_seal!(),
+    ") GROUP BY project;",
 );
 
 /// What is at a path.
@@ -208,8 +200,8 @@ enum Found {
     Blank,
     /// A key store of our version.
     Store,
-    /// One of an older version.
-    Older(i32),
+    /// One of version 2.
+    Older,
 }
 
 /// Opens the store at a path; with `create` makes it where there is none.
@@ -248,7 +240,7 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
         return Err(StoreError::OtherSecret(path.into()));
     }
     seal::install(&connection, secret).map_err(sql)?;
-    if matches!(found, Found::Older(_)) {
+    if found == Found::Older {
         upgrade(&mut connection, path, sql)?;
     }
     Ok(connection)
@@ -302,7 +294,10 @@ fn look(
     let path = path.to_path_buf();
     match (application_id, version) {
         (APPLICATION_ID, VERSION) => Ok(Found::Store),
-        (APPLICATION_ID, older @ (1 | 2)) => Ok(Found::Older(older)),
+        (APPLICATION_ID, 2) => Ok(Found::Older),
+        // Without seals there is nothing to hold its rows to: were they sealed
+        // as they are, whoever writes to the file could have any row sealed.
+        (APPLICATION_ID, 1) => Err(StoreError::Unsealed(path)),
         (APPLICATION_ID, found) if found > VERSION => Err(StoreError::Newer {
             path,
             found,
@@ -404,7 +399,7 @@ fn fill(
     transaction.commit().map_err(sql)
 }
 
-/// Brings an older store to our version, in one transaction. Linear in its rows.
+/// Brings a store of version 2 to ours, in one transaction. Linear in its rows.
 fn upgrade(
     connection: &mut Connection,
     path: &Path,
@@ -414,10 +409,7 @@ fn upgrade(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sql)?;
     // Another process may have been first.
-    if let Found::Older(version) = look(&transaction, path, sql)? {
-        if version == 1 {
-            transaction.execute_batch(SEAL).map_err(sql)?;
-        }
+    if look(&transaction, path, sql)? == Found::Older {
         transaction.execute_batch(MORE).map_err(sql)?;
         transaction.execute_batch(MORE_ROWS).map_err(sql)?;
         transaction
