@@ -68,7 +68,7 @@ impl Store {
         let most = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let mut values: Vec<&dyn ToSql> = vec![&before, &most];
         let text = statement(query, &mut values);
-        let mut statement = self.connection.prepare_cached(&text).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&text).map_err(sql)?;
         let mut rows = statement.query(&values[..]).map_err(sql)?;
         let mut page = AuditPage::default();
         while let Some(row) = rows.next().map_err(sql)? {

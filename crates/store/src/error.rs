@@ -38,6 +38,13 @@ pub enum StoreError {
     },
     /// Its tables have version 1, whose rows bear no seals.
     Unsealed(PathBuf),
+    /// Its tables, indexes and triggers are not those that this program makes.
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// The first that is not.
+        what: String,
+    },
     /// Damaged: SQLite found its pages wrong, or a row holds what no writer
     /// writes.
     Damaged {
@@ -191,6 +198,12 @@ impl fmt::Display for StoreError {
                 "{} has tables of version 1, whose rows bear no seals: if an older tokenkit wrote \
                  it, export its keys with that one (`tokenkit key export --with-digests`) and import \
                  them into a new store; if not, somebody has changed it: restore it from a backup",
+                path.display()
+            ),
+            Self::Altered { path, what } => write!(
+                f,
+                "{} was changed by another program ({what}): restore it from a backup, or undo that \
+                 change and find out whose it was",
                 path.display()
             ),
             Self::Damaged { path, what } => write!(

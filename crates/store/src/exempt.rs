@@ -32,7 +32,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn exempt(&self) -> Result<Vec<Exempt>> {
-        all(&self.connection, &self.path)
+        all(self.checked()?, &self.path)
     }
 }
 

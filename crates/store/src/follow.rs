@@ -11,6 +11,7 @@ use crate::file_identity::FileIdentity;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
 use crate::store::decoded;
+use crate::tables::KnownSchema;
 use crate::token::tokens_revision;
 
 /// The most keys or sessions in one [`Changes`]: enough to be put in at once,
@@ -55,6 +56,7 @@ pub struct Follower {
     connection: Connection,
     path: PathBuf,
     file: FileIdentity,
+    schema: KnownSchema,
     seen: Seen,
 }
 
@@ -89,6 +91,7 @@ impl Follower {
             path: path.to_path_buf(),
             // Without one there was no file, and `connect` has said so.
             file: file.map_err(|_| StoreError::Replaced(path.into()))?,
+            schema: KnownSchema::default(),
             seen: Seen::default(),
         })
     }
@@ -137,6 +140,7 @@ impl Follower {
         }
         // One read transaction, so that the revision belongs to the rows.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
+        self.schema.check(&snapshot, &self.path)?;
         let rev: i64 = snapshot
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;

@@ -111,6 +111,7 @@ impl Store {
         let list = List::of(query)?;
         // All of one moment.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
+        self.schema.check(&snapshot, &self.path)?;
         let found = find(&snapshot, &list, term, query.limit).map_err(sql)?;
         let mut page = KeyPage {
             next: found.next.map(|place| list.cursor(place)),
@@ -140,7 +141,7 @@ impl Store {
         let query = format!(
             "SELECT {KEY_COLUMNS} FROM keys WHERE replaces = ?1 ORDER BY slot DESC LIMIT 1"
         );
-        let mut statement = self.connection.prepare_cached(&query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&query).map_err(sql)?;
         let mut rows = statement.query([id.to_string()]).map_err(sql)?;
         let Some(row) = rows.next().map_err(sql)? else {
             return Ok(None);

@@ -49,6 +49,7 @@ mod secret;
 mod session_page;
 mod staging;
 mod store;
+mod tables;
 mod token;
 mod usage;
 mod writer;

@@ -64,7 +64,7 @@ impl Store {
         let query =
             format!("SELECT {COLUMNS} FROM projects WHERE name > ?1 ORDER BY name LIMIT ?2");
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut statement = self.connection.prepare_cached(&query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&query).map_err(sql)?;
         let mut rows = statement.query(params![after, most]).map_err(sql)?;
         let mut page = ProjectPage::default();
         while let Some(row) = rows.next().map_err(sql)? {
@@ -86,7 +86,7 @@ impl Store {
     ///
     /// [`StoreError::NoProject`], or the store cannot be read.
     pub fn project(&self, name: &Name) -> Result<Project> {
-        project_by_name(&self.connection, &self.path, name)
+        project_by_name(self.checked()?, &self.path, name)
     }
 
     /// How many keys there are in each state: in a project, or in all. Linear
@@ -102,7 +102,7 @@ impl Store {
         };
         let sql = |cause| StoreError::of(&self.path, cause);
         let mut counts = KeyCounts::default();
-        let mut statement = self.connection.prepare_cached(query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(query).map_err(sql)?;
         let mut rows = statement.query([project.map(Name::as_str)]).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             let count = u64::try_from(row.get::<_, i64>(1).map_err(sql)?).unwrap_or(0);

@@ -13,10 +13,11 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 use crate::error::{Result, StoreError};
 use crate::seal::{self, key_seal, key_seal_of_2, session_seal};
 use crate::secret::private;
+use crate::tables::{self, OF_2, SINCE_2};
 
 /// `tkit`: by this number in its header a file says that it is a key store.
 const APPLICATION_ID: i32 = 0x746B_6974;
-/// The version of the tables below.
+/// The version of the tables.
 const VERSION: i32 = 3;
 /// Before this one, WAL could lose what was acknowledged after a reset that
 /// met a checkpoint (SQLite's release notes, 3.51.3).
@@ -28,153 +29,7 @@ pub(crate) const CACHE_KIB: u32 = 65_536;
 /// Held while a file is made, see [`check_file`].
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Slots are dense and a key keeps its own for life. Empty lists are NULL, so
-/// that loading parses JSON only where there is some. `rev` is the number of
-/// the last transaction that changed the row: who knows `meta.rev` asks for
-/// what came later. `seal` is of the row's other columns, see [`crate::seal`].
-/// These are the tables of version 2, to which [`MORE`] adds the rest: so that
-/// a store made anew and one brought up from there are the same.
-const TABLES: &str = "
-CREATE TABLE meta (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    rev INTEGER NOT NULL,
-    secret_fingerprint BLOB NOT NULL
-) STRICT;
-CREATE TABLE keys (
-    slot INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    digest BLOB NOT NULL UNIQUE,
-    prefix TEXT NOT NULL,
-    project TEXT NOT NULL,
-    hourly_limit INTEGER,
-    expires_at INTEGER,
-    state INTEGER NOT NULL,
-    require_origin INTEGER NOT NULL,
-    origins TEXT,
-    ips TEXT,
-    name TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    revoked_at INTEGER,
-    rev INTEGER NOT NULL,
-    seal BLOB NOT NULL
-) STRICT;
-CREATE INDEX keys_rev ON keys (rev);
-CREATE TABLE sessions (
-    digest BLOB PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    project TEXT NOT NULL,
-    user TEXT NOT NULL,
-    expires_at INTEGER,
-    created_at INTEGER NOT NULL,
-    ended INTEGER NOT NULL,
-    rev INTEGER NOT NULL,
-    seal BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sessions_rev ON sessions (rev);
-";
-
-/// What version 3 adds: the tables of the control plane, and the indexes of its
-/// lists.
-///
-/// Every list ends its index with what it is ordered by; an index of `keys` has
-/// the slot behind its columns. Expiry is looked for among active keys only.
-/// Names are searched by their trigrams: a key without a name costs nothing.
-const MORE: &str = "
-ALTER TABLE keys ADD COLUMN revoked_reason TEXT;
-ALTER TABLE keys ADD COLUMN replaces TEXT;
-CREATE INDEX keys_project ON keys (project);
-CREATE INDEX keys_state ON keys (state);
-CREATE INDEX keys_project_state ON keys (project, state);
-CREATE INDEX keys_expiry ON keys (expires_at) WHERE expires_at IS NOT NULL AND state = 0;
-CREATE INDEX keys_project_expiry ON keys (project, expires_at)
-    WHERE expires_at IS NOT NULL AND state = 0;
-CREATE INDEX keys_replaces ON keys (replaces) WHERE replaces IS NOT NULL;
-CREATE VIRTUAL TABLE keys_search USING fts5 (
-    name, content = 'keys', content_rowid = 'slot', columnsize = 0, tokenize = 'trigram'
-);
-CREATE TRIGGER keys_named AFTER INSERT ON keys WHEN new.name <> '' BEGIN
-    INSERT INTO keys_search (rowid, name) VALUES (new.slot, new.name);
-END;
-CREATE TRIGGER keys_renamed AFTER UPDATE OF name ON keys WHEN new.name <> old.name BEGIN
-    INSERT INTO keys_search (keys_search, rowid, name)
-        SELECT 'delete', old.slot, old.name WHERE old.name <> '';
-    INSERT INTO keys_search (rowid, name) SELECT new.slot, new.name WHERE new.name <> '';
-END;
-CREATE INDEX sessions_created ON sessions (created_at, id);
-CREATE INDEX sessions_project ON sessions (project, created_at, id);
-CREATE INDEX sessions_user ON sessions (user, created_at, id);
-CREATE TABLE projects (
-    name TEXT PRIMARY KEY,
-    label TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    rev INTEGER NOT NULL,
-    seal BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE admin_tokens (
-    id TEXT PRIMARY KEY,
-    digest BLOB NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    scope INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    revoked_at INTEGER,
-    rev INTEGER NOT NULL,
-    seal BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX admin_tokens_rev ON admin_tokens (rev);
-CREATE TABLE exempt (
-    addresses TEXT PRIMARY KEY,
-    note TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    removed INTEGER NOT NULL,
-    rev INTEGER NOT NULL,
-    seal BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE audit (
-    seq INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    actor TEXT NOT NULL,
-    action TEXT NOT NULL,
-    object TEXT NOT NULL,
-    details TEXT NOT NULL,
-    seal BLOB NOT NULL
-) STRICT;
-CREATE INDEX audit_actor ON audit (actor);
-CREATE INDEX audit_action ON audit (action);
-CREATE INDEX audit_object ON audit (object);
-CREATE TABLE idempotency (
-    token TEXT NOT NULL,
-    key BLOB NOT NULL,
-    request BLOB NOT NULL,
-    nonce BLOB NOT NULL,
-    outcome TEXT,
-    at INTEGER NOT NULL,
-    seal BLOB NOT NULL,
-    PRIMARY KEY (token, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX idempotency_at ON idempotency (at);
-CREATE TABLE usage (
-    hour INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    source BLOB NOT NULL,
-    project TEXT NOT NULL,
-    used INTEGER NOT NULL,
-    seal BLOB NOT NULL,
-    PRIMARY KEY (hour, key, source)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX usage_key ON usage (key, hour, used);
-CREATE INDEX usage_project ON usage (project, hour, key, used);
-CREATE TABLE usage_sources (
-    source BLOB PRIMARY KEY,
-    seen_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE last_used (
-    key TEXT PRIMARY KEY,
-    at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
-/// What makes the rows of version 2 those of version 3, behind [`MORE`]. A row
+/// What makes the rows of version 2 those of version 3, behind [`SINCE_2`](crate::tables::SINCE_2). A row
 /// that is not as it was written keeps a seal that does not fit, and makes no
 /// project: nothing is sealed that was not sealed before.
 const MORE_ROWS: &str = concat!(
@@ -293,8 +148,8 @@ fn look(
     let (application_id, version) = (pragma("application_id")?, pragma("user_version")?);
     let path = path.to_path_buf();
     match (application_id, version) {
-        (APPLICATION_ID, VERSION) => Ok(Found::Store),
-        (APPLICATION_ID, 2) => Ok(Found::Older),
+        (APPLICATION_ID, VERSION) => tables::check(connection, &path).map(|()| Found::Store),
+        (APPLICATION_ID, 2) => tables::check_of_2(connection, &path).map(|()| Found::Older),
         // Without seals there is nothing to hold its rows to: were they sealed
         // as they are, whoever writes to the file could have any row sealed.
         (APPLICATION_ID, 1) => Err(StoreError::Unsealed(path)),
@@ -384,8 +239,8 @@ fn fill(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sql)?;
     if look(&transaction, path, sql)? == Found::Blank {
-        transaction.execute_batch(TABLES).map_err(sql)?;
-        transaction.execute_batch(MORE).map_err(sql)?;
+        transaction.execute_batch(OF_2).map_err(sql)?;
+        transaction.execute_batch(SINCE_2).map_err(sql)?;
         transaction
             .execute("INSERT INTO meta VALUES (1, 0, ?1)", [secret.fingerprint()])
             .map_err(sql)?;
@@ -410,7 +265,7 @@ fn upgrade(
         .map_err(sql)?;
     // Another process may have been first.
     if look(&transaction, path, sql)? == Found::Older {
-        transaction.execute_batch(MORE).map_err(sql)?;
+        transaction.execute_batch(SINCE_2).map_err(sql)?;
         transaction.execute_batch(MORE_ROWS).map_err(sql)?;
         transaction
             .pragma_update(None, "user_version", VERSION)

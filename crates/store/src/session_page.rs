@@ -49,7 +49,7 @@ impl Store {
     pub fn session_page(&self, query: &SessionQuery<'_>) -> Result<SessionPage> {
         let sql = |cause| StoreError::of(&self.path, cause);
         let (text, values) = statement(query)?;
-        let mut statement = self.connection.prepare_cached(&text).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&text).map_err(sql)?;
         let mut rows = statement.query(params_from_iter(values)).map_err(sql)?;
         let mut page = SessionPage::default();
         let (mut seen, mut last) = (0, None);

@@ -17,6 +17,7 @@ use crate::error::{Result, StoreError};
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
 use crate::seal::key_seal;
+use crate::tables::KnownSchema;
 use crate::writer::{By, Writer, is_conflict, next_slot};
 
 /// As `keys`, with a mark of the caller's in place of the revision. Without an
@@ -62,17 +63,23 @@ FROM temp.staged WHERE number > ?2 ORDER BY number"
 pub struct Staging<'s> {
     connection: &'s mut Connection,
     path: &'s Path,
+    schema: &'s KnownSchema,
     staged: i64,
 }
 
 impl<'s> Staging<'s> {
-    pub(crate) fn begin(connection: &'s mut Connection, path: &'s Path) -> Result<Self> {
+    pub(crate) fn begin(
+        connection: &'s mut Connection,
+        path: &'s Path,
+        schema: &'s KnownSchema,
+    ) -> Result<Self> {
         connection
             .execute_batch(TABLE)
             .map_err(|cause| StoreError::of(path, cause))?;
         Ok(Self {
             connection,
             path,
+            schema,
             staged: 0,
         })
     }
@@ -107,7 +114,14 @@ impl<'s> Staging<'s> {
         mut refused: impl FnMut(u32, StoreError),
     ) -> Result<Writer<'s>> {
         let by = By(actor, now);
-        let mut writer = Writer::begin(self.connection, self.path, by, patience, notice)?;
+        let mut writer = Writer::begin(
+            self.connection,
+            self.path,
+            self.schema,
+            by,
+            patience,
+            notice,
+        )?;
         let first = writer.next_slot;
         let mut done = 0;
         while done < self.staged {

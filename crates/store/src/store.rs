@@ -14,6 +14,7 @@ use crate::rows::{
 };
 use crate::schema::{BUSY, connect};
 use crate::staging::Staging;
+use crate::tables::KnownSchema;
 use crate::writer::{By, Writer, next_slot};
 
 /// One connection to the store. Send it to another thread, but do not share
@@ -22,6 +23,7 @@ use crate::writer::{By, Writer, next_slot};
 pub struct Store {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
+    pub(crate) schema: KnownSchema,
 }
 
 /// Which keys to look at.
@@ -45,6 +47,7 @@ impl Store {
         Ok(Self {
             connection: connect(path, secret, true)?,
             path: path.to_path_buf(),
+            schema: KnownSchema::default(),
         })
     }
 
@@ -57,6 +60,7 @@ impl Store {
         Ok(Self {
             connection: connect(path, secret, false)?,
             path: path.to_path_buf(),
+            schema: KnownSchema::default(),
         })
     }
 
@@ -72,7 +76,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn is_new(&self) -> Result<bool> {
-        self.connection
+        self.checked()?
             .query_row("SELECT rev = 0 FROM meta", [], |row| row.get(0))
             .map_err(|cause| StoreError::of(&self.path, cause))
     }
@@ -102,7 +106,14 @@ impl Store {
         notice: impl FnOnce(),
     ) -> Result<Writer<'_>> {
         let by = By(actor, now);
-        Writer::begin(&mut self.connection, &self.path, by, patience, notice)
+        Writer::begin(
+            &mut self.connection,
+            &self.path,
+            &self.schema,
+            by,
+            patience,
+            notice,
+        )
     }
 
     /// Starts to gather many keys for one change, during which others may
@@ -112,7 +123,7 @@ impl Store {
     ///
     /// There is no room to gather them.
     pub fn stage(&mut self) -> Result<Staging<'_>> {
-        Staging::begin(&mut self.connection, &self.path)
+        Staging::begin(&mut self.connection, &self.path, &self.schema)
     }
 
     /// How many keys the store holds, whatever their state.
@@ -121,7 +132,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn keys(&self) -> Result<u64> {
-        next_slot(&self.connection, &self.path).map(|keys| u64::try_from(keys).unwrap_or(0))
+        next_slot(self.checked()?, &self.path).map(|keys| u64::try_from(keys).unwrap_or(0))
     }
 
     /// A key by its id.
@@ -130,7 +141,7 @@ impl Store {
     ///
     /// [`StoreError::NoKey`], or the store cannot be read.
     pub fn key(&self, id: KeyId) -> Result<StoredKey> {
-        key_by_id(&self.connection, &self.path, id)
+        key_by_id(self.checked()?, &self.path, id)
     }
 
     /// Calls `each` for every key that passes the filter, in the order in
@@ -152,7 +163,7 @@ impl Store {
         let project = filter.project.as_ref().map(Name::as_str);
         let state = filter.state.map(state_column);
         let sql = |cause| StoreError::of(&self.path, cause);
-        let mut statement = self.connection.prepare(&query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare(&query).map_err(sql)?;
         let mut rows = statement.query((project, state)).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             each(decoded(&self.path, "keys", row, stored_key)?)?;
@@ -172,12 +183,18 @@ impl Store {
     ) -> std::result::Result<(), E> {
         let query = format!("SELECT {SESSION_COLUMNS} FROM sessions ORDER BY created_at, id");
         let sql = |cause| StoreError::of(&self.path, cause);
-        let mut statement = self.connection.prepare(&query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare(&query).map_err(sql)?;
         let mut rows = statement.query([]).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             each(decoded(&self.path, "sessions", row, stored_session)?)?;
         }
         Ok(())
+    }
+
+    /// The connection, to look by: its tables are ours.
+    pub(crate) fn checked(&self) -> Result<&Connection> {
+        self.schema.check(&self.connection, &self.path)?;
+        Ok(&self.connection)
     }
 }
 

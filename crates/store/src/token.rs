@@ -115,7 +115,7 @@ impl Store {
     pub fn tokens(&self) -> Result<Vec<StoredToken>> {
         let sql = |cause| StoreError::of(&self.path, cause);
         let query = format!("SELECT {COLUMNS} FROM admin_tokens ORDER BY created_at DESC, id");
-        let mut statement = self.connection.prepare_cached(&query).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&query).map_err(sql)?;
         let mut rows = statement.query([]).map_err(sql)?;
         let mut tokens = Vec::new();
         while let Some(row) = rows.next().map_err(sql)? {
@@ -132,7 +132,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn tokens_revision(&self) -> Result<i64> {
-        tokens_revision(&self.connection).map_err(|cause| StoreError::of(&self.path, cause))
+        tokens_revision(self.checked()?).map_err(|cause| StoreError::of(&self.path, cause))
     }
 }
 

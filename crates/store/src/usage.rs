@@ -110,6 +110,7 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(sql)?;
+        self.schema.check(&transaction, path)?;
         let mut grown = 0;
         for row in rows.iter().filter(|row| row.used > 0) {
             let found = transaction
@@ -147,7 +148,7 @@ impl Store {
     ///
     /// The store cannot be written.
     pub fn usage_seen(&mut self, source: &UsageSource, at: u64) -> Result<()> {
-        self.connection
+        self.checked()?
             .execute(
                 "INSERT INTO usage_sources (source, seen_at) VALUES (?1, ?2) \
                  ON CONFLICT (source) DO UPDATE SET seen_at = excluded.seen_at WHERE seen_at < ?3",
@@ -173,7 +174,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn usage_seen_at(&self, source: &UsageSource) -> Result<Option<u64>> {
-        self.connection
+        self.checked()?
             .query_row(
                 "SELECT seen_at FROM usage_sources WHERE source = ?1",
                 [source],
@@ -215,7 +216,7 @@ impl Store {
     pub fn usage(&self, query: &UsageQuery<'_>) -> Result<UsagePage> {
         let sql = |cause| StoreError::of(&self.path, cause);
         let (text, values) = statement(query)?;
-        let mut statement = self.connection.prepare_cached(&text).map_err(sql)?;
+        let mut statement = self.checked()?.prepare_cached(&text).map_err(sql)?;
         let mut rows = statement.query(params_from_iter(values)).map_err(sql)?;
         let mut page = UsagePage::default();
         while let Some(row) = rows.next().map_err(sql)? {
@@ -282,7 +283,7 @@ impl Store {
         values: Vec<Value>,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        self.connection
+        self.checked()?
             .prepare_cached(text)
             .and_then(|mut sum| sum.query_map(params_from_iter(values), read)?.collect())
             .map_err(|cause| StoreError::of(&self.path, cause))
@@ -295,7 +296,7 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn last_used(&self, key: KeyId) -> Result<Option<u64>> {
-        self.connection
+        self.checked()?
             .prepare_cached("SELECT at FROM last_used WHERE key = ?1")
             .and_then(|mut ask| {
                 ask.query_row([id_column(key)], |row| units(row, 0))
