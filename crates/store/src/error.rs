@@ -69,6 +69,8 @@ pub enum StoreError {
     },
     /// The file that was opened was deleted, or another put in its place.
     Replaced(PathBuf),
+    /// An older state was put back into the file that was opened.
+    TakenBack(PathBuf),
     /// Filled under another server secret than the one given.
     OtherSecret(PathBuf),
     /// The file cannot be opened or made, for the reason given.
@@ -236,6 +238,12 @@ impl fmt::Display for StoreError {
                 f,
                 "{} was deleted or replaced while it was in use: put it back, or restart to use \
                  what is there now",
+                path.display()
+            ),
+            Self::TakenBack(path) => write!(
+                f,
+                "{} was taken back to an older state while it was in use: restart to use what is \
+                 there now",
                 path.display()
             ),
             Self::OtherSecret(path) => write!(

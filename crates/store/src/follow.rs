@@ -50,7 +50,8 @@ pub enum SessionChange {
 ///
 /// It stays with the file that it opened. Once that is deleted, or another put
 /// in its place, every poll is [`StoreError::Replaced`]: whatever is changed
-/// from then on is changed elsewhere.
+/// from then on is changed elsewhere. Once an older state is put back into it,
+/// as a backup is restored, every poll is [`StoreError::TakenBack`].
 #[derive(Debug)]
 pub struct Follower {
     connection: Connection,
@@ -58,6 +59,8 @@ pub struct Follower {
     file: FileIdentity,
     schema: KnownSchema,
     seen: Seen,
+    /// Whether the store was once seen to be older than before.
+    taken_back: bool,
 }
 
 /// How far the store was seen.
@@ -93,6 +96,7 @@ impl Follower {
             file: file.map_err(|_| StoreError::Replaced(path.into()))?,
             schema: KnownSchema::default(),
             seen: Seen::default(),
+            taken_back: false,
         })
     }
 
@@ -122,12 +126,17 @@ impl Follower {
     /// it changed: the next look starts from the same point again until
     /// [`saw`](Self::saw) is told.
     pub(crate) fn look<E: From<StoreError>>(
-        &self,
+        &mut self,
         mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
     ) -> std::result::Result<Option<Seen>, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
         if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
             return Err(StoreError::Replaced(self.path.clone()).into());
+        }
+        // For good: its changes are counted from the older state on, and say
+        // no longer which of them were seen.
+        if self.taken_back {
+            return Err(StoreError::TakenBack(self.path.clone()).into());
         }
         // Kept prepared: this is asked many times a second.
         let version = self
@@ -144,6 +153,10 @@ impl Follower {
         let rev: i64 = snapshot
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;
+        if rev < self.seen.rev {
+            self.taken_back = true;
+            return Err(StoreError::TakenBack(self.path.clone()).into());
+        }
         if rev > self.seen.rev {
             let _small = (self.seen.rev == 0).then(|| SmallCache::begin(&snapshot));
             send_keys(&snapshot, &self.path, self.seen.rev, &mut apply)?;

@@ -10,6 +10,8 @@ use engine::{
     CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
     SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
 use tokenkit_store::{
     Actor, BATCH, CatchUpError, FollowEvent, Follower, Following, Scope, SessionId, Store,
     StoredKey, StoredSession, StoredToken,
@@ -201,6 +203,47 @@ fn a_store_out_of_reach_is_told_of_once_and_what_is_known_stays() {
     place.revoke(&key);
     assert_eq!(next(&told), "changed");
     assert_eq!(place.reason(&key), Reason::RevokedKey);
+}
+
+#[test]
+fn a_store_taken_back_in_place_is_told_of_and_what_is_known_stays() {
+    let mut place = place(64);
+    let key = place.add(1).remove(0);
+    let older = place.path.with_extension("older");
+    let mut raw = Connection::open(&place.path).unwrap();
+    raw.execute("VACUUM INTO ?1", [older.to_str().unwrap()])
+        .unwrap();
+    let newer = place.add(1).remove(0);
+    place.revoke(&key);
+    let follower = place.follower();
+    let (following, told) = start(&place, follower);
+    let older = Connection::open(&older).unwrap();
+    Backup::new(&older, &mut raw)
+        .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::from_millis(1), None))
+        .unwrap();
+    let trouble = next(&told);
+    assert!(trouble.contains("taken back"), "{trouble}");
+    assert_eq!(place.reason(&key), Reason::RevokedKey);
+    assert_eq!(place.reason(&newer), Reason::Allowed);
+
+    // As many changes as before make it no newer.
+    let missed = place.add(1).remove(0);
+    for _ in 0..3 {
+        place.add(1);
+        let answer = following.catch_up(PATIENCE);
+        assert_eq!(answer, Err(CatchUpError::Trouble(trouble.clone())));
+    }
+    assert_eq!(following.health().trouble(), Some(trouble));
+    assert_eq!(place.reason(&missed), Reason::UnknownKey);
+    drop(following);
+
+    // A new start takes what is there.
+    let engine = Engine::builder(place.secret.clone()).build().unwrap();
+    place.engine = Arc::new(engine);
+    let _follower = place.follower();
+    assert_eq!(place.reason(&key), Reason::Allowed);
+    assert_eq!(place.reason(&missed), Reason::Allowed);
+    assert_eq!(place.reason(&newer), Reason::UnknownKey);
 }
 
 #[test]
