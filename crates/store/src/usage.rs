@@ -13,7 +13,7 @@ use rusqlite::{
 
 use crate::cursor::{Cursor, Part};
 use crate::error::{Result, StoreError};
-use crate::rows::{Decoded, id_column, number, number_column, parsed, sealed, text};
+use crate::rows::{BadColumn, Decoded, id_column, number, number_column, parsed, sealed, text};
 use crate::store::{Store, decoded};
 
 /// Seconds in an hour.
@@ -24,6 +24,8 @@ pub const LATE_S: u64 = 10;
 /// A source that was not heard of for so long holds no hour open any more, in
 /// seconds.
 const SOURCE_GONE_S: u64 = 86_400;
+/// Whether all rows of a sum are as they were written.
+const SEALED: &str = "MIN(seal IS row_seal('usage', hour, key, source, project, used))";
 /// The kind of cursors.
 const KIND: char = 'u';
 
@@ -241,10 +243,13 @@ impl Store {
     pub fn usage_by_hour(&self, query: &UsageQuery<'_>) -> Result<Vec<(u32, u64)>> {
         let mut values = Vec::new();
         let text = format!(
-            "SELECT hour, SUM(used) FROM usage WHERE {} GROUP BY hour ORDER BY hour",
+            "SELECT hour, SUM(used), {SEALED} FROM usage WHERE {} GROUP BY hour ORDER BY hour",
             range(query, &mut values)
         );
-        self.sums(&text, values, |row| Ok((row.get(0)?, units(row, 1)?)))
+        self.sums(&text, values, |row| {
+            let hour = number(row, 0, "hour")?;
+            u32::try_from(hour).map_err(|_| BadColumn("hour"))
+        })
     }
 
     /// The keys that used most, at most [`UsageQuery::limit`]. The cursor does
@@ -255,38 +260,38 @@ impl Store {
     /// The store cannot be read.
     pub fn usage_by_key(&self, query: &UsageQuery<'_>) -> Result<Vec<(KeyId, u64)>> {
         let mut values = Vec::new();
-        let mut text = format!(
-            "SELECT key, SUM(used) AS units FROM usage WHERE {} GROUP BY key",
-            range(query, &mut values)
-        );
+        let range = range(query, &mut values);
         values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
-        text.push_str(&format!(
-            " ORDER BY units DESC, key LIMIT ?{}",
+        // What is not as it was written comes first: it is among those that are
+        // left out as well.
+        let text = format!(
+            "SELECT key, SUM(used) AS units, {SEALED} AS sealed FROM usage WHERE {range} \
+             GROUP BY key ORDER BY sealed, units DESC, key LIMIT ?{}",
             values.len()
-        ));
-        let sums: Vec<(String, u64)> =
-            self.sums(&text, values, |row| Ok((row.get(0)?, units(row, 1)?)))?;
-        sums.into_iter()
-            .map(|(key, used)| match key.parse() {
-                Ok(key) => Ok((key, used)),
-                Err(_) => Err(StoreError::Damaged {
-                    path: self.path.clone(),
-                    what: "a row of usage holds no good key".into(),
-                }),
-            })
-            .collect()
+        );
+        self.sums(&text, values, |row| parsed(row, 0, "key"))
     }
 
+    /// Sums, each with what it is of, and behind it whether its rows are as they
+    /// were written.
     fn sums<T>(
         &self,
         text: &str,
         values: Vec<Value>,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>> {
-        self.checked()?
-            .prepare_cached(text)
-            .and_then(|mut sum| sum.query_map(params_from_iter(values), read)?.collect())
-            .map_err(|cause| StoreError::of(&self.path, cause))
+        of: impl Fn(&Row<'_>) -> Decoded<T>,
+    ) -> Result<Vec<(T, u64)>> {
+        let sql = |cause| StoreError::of(&self.path, cause);
+        let mut statement = self.checked()?.prepare_cached(text).map_err(sql)?;
+        let mut rows = statement.query(params_from_iter(values)).map_err(sql)?;
+        let mut sums = Vec::new();
+        while let Some(row) = rows.next().map_err(sql)? {
+            let sum = |row: &Row<'_>| {
+                let sum = (of(row)?, number(row, 1, "used")?);
+                sealed(row, 2).map(|()| sum)
+            };
+            sums.push(decoded(&self.path, "usage", row, sum)?);
+        }
+        Ok(sums)
     }
 
     /// When a key was last seen to have been used, in unix seconds: at most one
@@ -405,15 +410,14 @@ fn statement(query: &UsageQuery<'_>) -> Result<(String, Vec<Value>)> {
     }
     let text = format!(
         "SELECT hour, key, MAX(project), SUM(used), \
-         MIN(seal IS row_seal('usage', hour, key, source, project, used)) \
-         FROM usage WHERE {condition} GROUP BY hour, key ORDER BY hour, key"
+         {SEALED} FROM usage WHERE {condition} GROUP BY hour, key ORDER BY hour, key"
     );
     Ok((text, values))
 }
 
 fn usage(row: &Row<'_>) -> Decoded<Usage> {
     let usage = Usage {
-        hour: u32::try_from(number(row, 0, "hour")?).map_err(|_| crate::rows::BadColumn("hour"))?,
+        hour: u32::try_from(number(row, 0, "hour")?).map_err(|_| BadColumn("hour"))?,
         key: parsed(row, 1, "key")?,
         project: match text(row, 2, "project")? {
             "" => None,

@@ -261,8 +261,12 @@ fn nobody_follows_usage_and_nobody_forges_it() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute_batch("UPDATE usage SET used = 4 WHERE used = 5")
         .unwrap();
+    // The forged row is not the one that fits.
+    let one = UsageQuery { limit: 1, ..ever() };
     let damaged = |outcome: Result<(), StoreError>| matches!(outcome, Err(StoreError::Damaged { what, .. }) if what.contains("usage"));
     assert!(damaged(place.store.usage(&ever()).map(|_| ())));
+    assert!(damaged(place.store.usage_by_hour(&ever()).map(|_| ())));
+    assert!(damaged(place.store.usage_by_key(&one).map(|_| ())));
     let again = place.store.record_usage(&ONE, &[row(0, HOUR, 9)], NOW);
     assert!(damaged(again.map(|_| ())));
 }
