@@ -6,12 +6,12 @@
 //! kept, from which whoever has the server secret makes the same again.
 
 use engine::KeyId;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use crate::error::{Result, StoreError};
-use crate::rows::{BadColumn, Decoded, bytes, id_column, sealed, value};
-use crate::store::decoded;
+use crate::rows::{BadColumn, Decoded, bytes, id_column, number_column, sealed, value};
+use crate::store::{Store, decoded};
 use crate::writer::Writer;
 
 /// How long a request is remembered, in seconds.
@@ -50,11 +50,29 @@ impl std::fmt::Debug for Idempotent {
 /// A row: the digest of its request, and what a replay gets.
 type Found = ([u8; 32], [u8; 32], Option<Value>);
 
+impl Store {
+    /// Forgets the requests that at `now`, in unix seconds, have been remembered
+    /// for [`IDEMPOTENCY_S`]; how many. Their random numbers are written over.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn forget_requests(&mut self, now: u64) -> Result<usize> {
+        forget(self.checked()?, now).map_err(|cause| StoreError::of(&self.path, cause))
+    }
+}
+
+fn forget(connection: &Connection, now: u64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM idempotency WHERE at <= ?1")?
+        .execute([number_column(now).saturating_sub(IDEMPOTENCY_S as i64)])
+}
+
 impl Writer<'_> {
     /// Asks whether a request was made before: who makes it by their admin
     /// token, under which key (its digest), and what it says (the digest of its
     /// body). One that is fresh is remembered with this change, for
-    /// [`IDEMPOTENCY_S`]; older ones are forgotten here.
+    /// [`IDEMPOTENCY_S`]; older ones are forgotten.
     ///
     /// # Errors
     ///
@@ -65,12 +83,7 @@ impl Writer<'_> {
         key: &[u8; 32],
         request: &[u8; 32],
     ) -> Result<Idempotent> {
-        self.transaction
-            .execute(
-                "DELETE FROM idempotency WHERE at <= ?1",
-                [self.now_column().saturating_sub(IDEMPOTENCY_S as i64)],
-            )
-            .map_err(|cause| self.sql(cause))?;
+        forget(&self.transaction, self.now).map_err(|cause| self.sql(cause))?;
         let found: Option<Found> = self
             .transaction
             .query_row(

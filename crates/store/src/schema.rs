@@ -183,8 +183,8 @@ fn look(
     }
 }
 
-/// How this connection works: a writer beside readers, and on the disk before
-/// it is acknowledged.
+/// How this connection works: a writer beside readers, on the disk before it is
+/// acknowledged, and what is deleted written over.
 fn set_up(
     connection: &Connection,
     path: &Path,
@@ -201,6 +201,7 @@ fn set_up(
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;
+             PRAGMA secure_delete = ON;
              PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_size_limit = 67108864;",
         ))
         .map_err(sql)

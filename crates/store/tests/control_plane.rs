@@ -627,3 +627,26 @@ fn a_request_sent_twice_is_made_once() {
     );
     assert!(!format!("{some:?}").contains(&format!("{:?}", &nonce[..4]).replace(['[', ']'], "")));
 }
+
+#[test]
+fn what_a_secret_was_made_from_is_gone_after_a_day() {
+    let mut place = place();
+    let token = place.token("", Scope::Write).id;
+    let asked = place.write(NOW, |writer| {
+        writer.idempotent(token, &[1; 32], &[2; 32]).unwrap()
+    });
+    let Idempotent::Fresh { nonce } = asked else {
+        panic!("it is new");
+    };
+    let in_the_file = |place: &Place| {
+        let raw = rusqlite::Connection::open(&place.path).unwrap();
+        raw.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+        let file = std::fs::read(&place.path).unwrap();
+        file.windows(32).any(|bytes| bytes == nonce)
+    };
+    assert_eq!(place.store.forget_requests(NOW + 86_399).unwrap(), 0);
+    assert!(in_the_file(&place));
+    assert_eq!(place.store.forget_requests(NOW + 86_400).unwrap(), 1);
+    assert!(!in_the_file(&place));
+}

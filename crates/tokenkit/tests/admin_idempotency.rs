@@ -2,10 +2,15 @@
 
 mod serve_support;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use serve_support::Server;
 use serve_support::admin::Admin;
 use serve_support::http::Answer;
+
+/// Far more than anything here takes, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A key for each path: one is not good for two requests.
 fn key_of(path: &str) -> String {
@@ -62,6 +67,29 @@ fn the_same_secret_comes_again_also_after_a_restart() {
     );
     let key = first[0].json()["key"].as_str().unwrap().to_owned();
     assert_eq!(server.get_with(&key).status, 200);
+}
+
+#[test]
+fn a_request_of_yesterday_is_forgotten_though_no_other_comes() {
+    let server = Server::start("", "");
+    let admin = Admin::first(&server);
+    let made = post(&admin, "/v1/keys", "k", &json!({ "project": "p" }));
+    assert_eq!(made.status, 201);
+    let folder = server.kill();
+    let store = rusqlite::Connection::open(folder.path().join("data/tokenkit.db")).unwrap();
+    let yesterday = "UPDATE idempotency SET at = at - 86400";
+    assert_eq!(store.execute(yesterday, []).unwrap(), 1);
+    let _server = Server::start_in(folder, "", "");
+    let begun = Instant::now();
+    let left = "SELECT COUNT(*) FROM idempotency";
+    while store
+        .query_row(left, [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        > 0
+    {
+        assert!(begun.elapsed() < PATIENCE, "it is still there");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

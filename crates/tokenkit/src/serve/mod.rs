@@ -151,6 +151,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
     let control = Control::new(made, store, &secret)?;
     control.renew_door()?;
     runtime.spawn(control::keep_door(control.clone()));
+    runtime.spawn(control::forget_requests(control.clone()));
     runtime.spawn(pages::keep_recent(control.clone()));
     front.open(control);
     let recording = recorder.start(settings.usage.interval)?;

@@ -92,6 +92,11 @@ impl Keeper {
     ) -> Result<T, E> {
         self.shared.read(look)
     }
+
+    /// [`Store::forget_requests`], on a thread that may wait already.
+    pub(crate) fn forget_requests_here(&self, now: u64) -> Result<usize, StoreError> {
+        lock(&self.shared.writer).forget_requests(now)
+    }
 }
 
 impl Shared {

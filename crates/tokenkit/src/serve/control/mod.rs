@@ -8,6 +8,7 @@
 //! | `guard` | hosts and origins |
 //! | `door` | admin tokens, and who is signed in |
 //! | `extract`, `problem` | what handlers take and answer |
+//! | `forget` | requests that were made a day ago |
 //! | `keeper` | the store, on threads that may wait |
 //! | `status` | health, readiness, metrics |
 //! | `work` | what can be done, by the API and the pages alike |
@@ -16,6 +17,7 @@
 mod api;
 mod door;
 mod extract;
+mod forget;
 mod front;
 mod guard;
 mod keeper;
@@ -36,6 +38,7 @@ use store::{Following, Store};
 use self::api::UnderWay;
 pub(crate) use self::door::{Admin, Door, Visit};
 pub(crate) use self::extract::{Form, SignedIn};
+pub(crate) use self::forget::forget_requests;
 pub(crate) use self::front::Front;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::listen::start;

@@ -3,7 +3,8 @@
 //!
 //! Of a secret only a seed is kept, in the row of the store that remembers the
 //! request: whoever reads the store without the server secret cannot make it
-//! again, and after a day nobody can.
+//! again, and once the day of the request is over and it is forgotten nobody
+//! can (`control::forget`).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
