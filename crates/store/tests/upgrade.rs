@@ -215,3 +215,14 @@ fn rows_without_seals_are_not_sealed() {
         assert_eq!(place.schema(), before);
     }
 }
+
+#[test]
+fn an_older_store_with_other_tables_stays_as_it_is() {
+    let place = place("CREATE TRIGGER undo AFTER UPDATE ON keys BEGIN SELECT 1; END");
+    let before = place.schema();
+    let error = Store::open(&place.path, &place.secret).unwrap_err();
+    assert!(matches!(error, StoreError::Altered { .. }), "{error}");
+    assert_eq!(place.schema(), before);
+    place.raw.execute_batch("DROP TRIGGER undo").unwrap();
+    assert_eq!(place.keys().unwrap().len(), 3);
+}
