@@ -188,6 +188,9 @@ fn follow(
             Err(Halt::Error(error)) => {
                 let text = error.to_string();
                 health.failed(&text);
+                if let (FollowError::Engine(_), Way::Singly) = (&error, way) {
+                    health.arrived();
+                }
                 if !trouble.as_ref().is_some_and(|known| known.covers(&text)) {
                     on_event(FollowEvent::Trouble(&error));
                     trouble = Some(Trouble {

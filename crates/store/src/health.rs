@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long no look may have succeeded before what is known counts as stale:
+/// How long no change may have arrived before what is known counts as stale:
 /// longer than it takes to take over millions of keys that come at once.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 
@@ -15,6 +15,8 @@ pub struct Health {
     begun: Instant,
     /// Milliseconds from `begun` to the last look that succeeded.
     last_ms: AtomicU64,
+    /// The same of the last by which all arrived that fits.
+    arrived_ms: AtomicU64,
     errors: AtomicU64,
     /// Whether nobody follows any more.
     ended: AtomicBool,
@@ -29,6 +31,7 @@ impl Health {
         Self {
             begun: Instant::now(),
             last_ms: AtomicU64::new(0),
+            arrived_ms: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             trouble: Mutex::new(None),
@@ -47,16 +50,21 @@ impl Health {
     /// It is some dozen milliseconds while all is well.
     #[must_use]
     pub fn lag(&self) -> Duration {
-        let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-        self.begun.elapsed().saturating_sub(last)
+        self.since(&self.last_ms)
     }
 
-    /// Whether changes arrive: somebody follows, and the store was looked at with
-    /// success within the last 60 s. Where not, what is known stays in force all
-    /// the same; but a revocation may be missing.
+    /// Whether changes arrive: somebody follows, and within the last 60 s all was
+    /// taken over that the store holds, but for keys that there is no room for.
+    /// Where not, what is known stays in force all the same; but a revocation may
+    /// be missing.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.follows() && self.lag() <= STALE_AFTER
+        self.follows() && self.since(&self.arrived_ms) <= STALE_AFTER
+    }
+
+    fn since(&self, ms: &AtomicU64) -> Duration {
+        let then = Duration::from_millis(ms.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(then)
     }
 
     /// Looks that failed.
@@ -74,11 +82,17 @@ impl Health {
 
     /// A look succeeded.
     pub(crate) fn looked(&self, after_trouble: bool) {
-        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ms.store(ms, Ordering::Relaxed);
+        self.last_ms.store(self.arrived(), Ordering::Relaxed);
         if after_trouble {
             *self.trouble_now() = None;
         }
+    }
+
+    /// All arrived that fits; when, in milliseconds from the beginning.
+    pub(crate) fn arrived(&self) -> u64 {
+        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.arrived_ms.store(ms, Ordering::Relaxed);
+        ms
     }
 
     /// A look failed.
@@ -136,7 +150,12 @@ mod tests {
         let health = begun_before(61);
         health.failed("gone");
         assert!(health.follows() && !health.is_current());
+        // A key too many holds nothing else back.
+        health.arrived();
+        assert!(health.is_current() && health.lag() >= STALE_AFTER);
+        let health = begun_before(61);
         health.looked(true);
+        assert!(health.lag() < STALE_AFTER);
         assert!(health.is_current());
     }
 }
