@@ -106,9 +106,9 @@ const STANDARD: [&str; 9] = [
 /// path is matched in every plausible reading, a method with small letters also
 /// in capitals, and the strictest outcome counts: a user if any reading wants
 /// one, the largest cost of all. A path that cannot be read at all needs what
-/// the strictest rule for its method does. Not known here is
-/// what a service adds of its own: one that takes `/users.json` for `/users`,
-/// or `X-HTTP-Method-Override` for the method, wants rules wide enough for it.
+/// the strictest rule for its method does. Not known here is what a service adds
+/// of its own: one that takes `/users.json` for `/users`, or
+/// `X-HTTP-Method-Override` for the method, wants rules wide enough for it.
 ///
 /// The paths are those that the layer sees. Within a router that strips a
 /// prefix before the layer (`Router::nest` of axum) that is the stripped one.
@@ -130,7 +130,7 @@ impl RoutePolicy {
     }
 
     /// What a request needs. Takes no heap for a plain path (one without
-    /// `%`, `\`, `;`, `//` and `/.`); time is linear in the path times the
+    /// `%`, `\`, `;`, `//` and `/.`) and a method in capitals; time is linear in the path times the
     /// rules, and bounded for odd paths. The path comes without the query.
     #[must_use]
     pub fn needs(&self, method: &Method, path: &[u8]) -> RouteNeeds {
