@@ -3,11 +3,11 @@
 //! A change that another process commits is in force a few dozen milliseconds
 //! later. While the store cannot be read, or its file was deleted, replaced or
 //! taken back to an older state, what is known stays in force: a mishap with one
-//! file must not turn every client away. It is told as an event, again each minute, and shows in
-//! [`Health`]; an alert on its [`lag`](Health::lag) says that revocations no
-//! longer arrive. A file put in the place of the old one, or an older state
-//! of it, is taken by a new start, since keys that it does not have would have
-//! to go.
+//! file must not turn every client away. It is told as an event, again each
+//! minute, and shows in [`Health`]; an alert on its [`lag`](Health::lag) says
+//! that revocations no longer arrive. A file put in the place of the old one, or
+//! an older state of it, is taken by a new start, since keys that it does not
+//! have would have to go.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

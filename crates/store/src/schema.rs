@@ -29,7 +29,7 @@ pub(crate) const CACHE_KIB: u32 = 65_536;
 /// Held while a file is made, see [`check_file`].
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// What makes the rows of version 2 those of version 3, behind [`SINCE_2`](crate::tables::SINCE_2). A row
+/// What makes the rows of version 2 those of version 3, behind [`SINCE_2`]. A row
 /// that is not as it was written keeps a seal that does not fit, and makes no
 /// project: nothing is sealed that was not sealed before.
 const MORE_ROWS: &str = concat!(
