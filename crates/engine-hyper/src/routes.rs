@@ -130,8 +130,9 @@ impl RoutePolicy {
     }
 
     /// What a request needs. Takes no heap for a plain path (one without
-    /// `%`, `\`, `;`, `//` and `/.`) and a method in capitals; time is linear in the path times the
-    /// rules, and bounded for odd paths. The path comes without the query.
+    /// `%`, `\`, `;`, `//` and `/.`) and a method in capitals; time is linear in
+    /// the path times the rules, and bounded for odd paths. The path comes without
+    /// the query.
     #[must_use]
     pub fn needs(&self, method: &Method, path: &[u8]) -> RouteNeeds {
         if self.rules.is_empty() {

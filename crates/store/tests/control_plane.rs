@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use engine::{
-    KeyId, KeyPolicy, KeyRecord, KeyState, Limit, Name, Prefix, SecretKey, ServerSecret,
-    SessionRecord, SessionToken,
+    KeyId, KeyPolicy, KeyState, Limit, Name, Prefix, SecretKey, ServerSecret, SessionRecord,
+    SessionToken,
 };
 use serde_json::json;
 use tokenkit_store::{
@@ -39,20 +39,14 @@ impl Place {
     fn key(&self, project: &str, label: &str) -> StoredKey {
         let prefix: Prefix = "tk_live".parse().unwrap();
         let secret = SecretKey::generate(&prefix).unwrap();
-        StoredKey {
-            record: KeyRecord {
-                id: secret.id(),
-                digest: self.secret.digest_key(secret.expose().as_bytes()),
-                policy: KeyPolicy::new(project.parse().unwrap()),
-            },
-            label: label.parse().unwrap(),
+        StoredKey::of(
+            &secret,
+            &self.secret,
             prefix,
-            created_at: NOW,
-            revoked_at: None,
-            revoked_reason: None,
-            replaces: None,
-            revision: 0,
-        }
+            KeyPolicy::new(project.parse().unwrap()),
+            label.parse().unwrap(),
+            NOW,
+        )
     }
 
     fn session(&self, project: &str, user: &str, created_at: u64) -> StoredSession {

@@ -311,20 +311,14 @@ fn a_damaged_log_brings_whole_commits_or_none() {
         let mut writer = store.write(&Actor::system(), NOW).unwrap();
         for _ in 0..2 {
             let key = SecretKey::generate(&prefix).unwrap();
-            let stored = StoredKey {
-                record: KeyRecord {
-                    id: key.id(),
-                    digest: secret().digest_key(key.expose().as_bytes()),
-                    policy: KeyPolicy::new("shop".parse().unwrap()),
-                },
-                label: "a key".parse().unwrap(),
+            let stored = StoredKey::of(
+                &key,
+                &secret(),
                 prefix,
-                created_at: NOW,
-                revoked_at: None,
-                revoked_reason: None,
-                replaces: None,
-                revision: 0,
-            };
+                KeyPolicy::new("shop".parse().unwrap()),
+                "a key".parse().unwrap(),
+                NOW,
+            );
             writer.add_key(&stored).unwrap();
             ids.push(key.id());
         }

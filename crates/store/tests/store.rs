@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use engine::{
-    CidrList, KeyId, KeyPolicy, KeyRecord, KeyState, Limit, OriginList, Prefix, SecretKey,
-    ServerSecret, SessionRecord, SessionToken,
+    CidrList, KeyId, KeyPolicy, KeyState, Limit, OriginList, Prefix, SecretKey, ServerSecret,
+    SessionRecord, SessionToken,
 };
 use tokenkit_store::{
     Actor, Changes, Follower, KeyFilter, SessionChange, SessionId, Store, StoreError, StoredKey,
@@ -41,20 +41,14 @@ impl Place {
     fn key(&self) -> StoredKey {
         let prefix: Prefix = "tk_live".parse().unwrap();
         let secret = SecretKey::generate(&prefix).unwrap();
-        StoredKey {
-            record: KeyRecord {
-                id: secret.id(),
-                digest: self.secret.digest_key(secret.expose().as_bytes()),
-                policy: KeyPolicy::new("p1".parse().unwrap()),
-            },
-            label: "a key".parse().unwrap(),
+        StoredKey::of(
+            &secret,
+            &self.secret,
             prefix,
-            created_at: NOW,
-            revoked_at: None,
-            revoked_reason: None,
-            replaces: None,
-            revision: 0,
-        }
+            KeyPolicy::new("p1".parse().unwrap()),
+            "a key".parse().unwrap(),
+            NOW,
+        )
     }
 
     fn session(&self) -> StoredSession {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use engine::{Engine, KeyPolicy, KeyRecord, KeyState, SecretKey, ServerSecret};
+use engine::{Engine, KeyPolicy, KeyState, SecretKey, ServerSecret};
 use rusqlite::Connection;
 use tokenkit_store::{
     Actor, FollowEvent, Follower, Following, KeyFilter, Store, StoreError, StoredKey, UsageRow,
@@ -69,20 +69,7 @@ impl Place {
         let mut policy = KeyPolicy::new("p1".parse().unwrap());
         policy.state = state;
         let key = SecretKey::generate(&prefix).unwrap();
-        let stored = StoredKey {
-            record: KeyRecord {
-                id: key.id(),
-                digest: self.secret.digest_key(key.expose().as_bytes()),
-                policy,
-            },
-            label: "".parse().unwrap(),
-            prefix,
-            created_at: NOW,
-            revoked_at: None,
-            revoked_reason: None,
-            replaces: None,
-            revision: 0,
-        };
+        let stored = StoredKey::of(&key, &self.secret, prefix, policy, "".parse().unwrap(), NOW);
         let mut writer = self.store.write(&Actor::system(), NOW)?;
         writer.add_key(&stored)?;
         writer.commit()

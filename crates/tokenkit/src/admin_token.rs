@@ -39,9 +39,9 @@ pub(crate) fn mint(
 
 /// What has become of a token at a time: `active`, `expired` or `revoked`.
 pub(crate) fn state(token: &StoredToken, now: u64) -> &'static str {
-    match (token.revoked_at, token.expires_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(expires_at)) if expires_at <= now => "expired",
-        _ => "active",
+    match token.revoked_at {
+        Some(_) => "revoked",
+        None if token.is_in_use(now) => "active",
+        None => "expired",
     }
 }

@@ -5,7 +5,6 @@ mod serve_support;
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use serve_support::frames::{
     SETTINGS, Told, frame, literal, request,
 };
 use serve_support::upstream::Upstream;
-use serve_support::{Server, command, pause, wait_until};
+use serve_support::{PROGRAM, Server, command_by, pause, wait_until};
 
 /// What an attack may cost in memory: the share of its one connection, and
 /// the huge pages that this lies in.
@@ -340,15 +339,9 @@ fn requests_wait_before_files_run_out() {
         true
     });
     let folder = tempfile::tempdir().unwrap();
-    let program = command(folder.path()).get_program().to_owned();
     // 20 for clients and 20 for the service behind, half of these for a thread.
-    let mut serve = Command::new("/bin/sh");
-    serve
-        .current_dir(folder.path())
-        .env_clear()
-        .env("TOKENKIT_CONFIG", "tokenkit.toml")
-        .args(["-c", "ulimit -n 120 && exec \"$0\" serve"])
-        .arg(program);
+    let mut serve = command_by("/bin/sh", folder.path());
+    serve.args(["-c", "ulimit -n 120 && exec \"$0\" serve", PROGRAM]);
     let server = Server::start_by(serve, folder, &upstream.setting(), "");
     let mut attacker = Frames::connect(server.listen);
     for stream in (1..).step_by(2).take(SENT) {

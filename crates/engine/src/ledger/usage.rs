@@ -32,25 +32,16 @@ impl<'a> UsageLine<'a> {
 
     /// Who counted the hours that lie here, in a ledger of such seeds.
     pub(crate) fn source(self, seeds: Seeds) -> [u8; 16] {
-        // Relaxed: they are written before anybody else knows the ledger.
-        let taken_over = [0, 1].map(|at| self.word(at).load(Ordering::Relaxed));
-        match taken_over {
-            [0, 0] => of_seeds(seeds),
-            [low, high] => (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
-        }
+        let [low, high] = self.identity(seeds);
+        (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
     }
 
-    /// Takes over who counted, with hours that were counted elsewhere; nobody
-    /// else uses the line meanwhile.
-    #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-    fn set_source(self, source: [u8; 16]) {
-        let source = u128::from_le_bytes(source);
-        for (at, word) in [source as u64, (source >> 64) as u64]
-            .into_iter()
-            .enumerate()
-        {
-            // Relaxed: see `source`.
-            self.word(at).store(word, Ordering::Relaxed);
+    /// The same, as the line's first words have it.
+    fn identity(self, seeds: Seeds) -> [u64; 2] {
+        // Relaxed: they are written before anybody else knows the ledger.
+        match [0, 1].map(|at| self.word(at).load(Ordering::Relaxed)) {
+            [0, 0] => of_seeds(seeds),
+            taken_over => taken_over,
         }
     }
 
@@ -90,10 +81,10 @@ impl<'a> UsageLine<'a> {
     /// either meanwhile.
     #[cfg(all(target_os = "linux", not(any(loom, miri))))]
     pub(super) fn copy(self, other: UsageLine<'_>, seeds: Seeds) {
-        self.set_source(other.source(seeds));
-        for at in 2..4 {
-            // Relaxed: neither is anybody's meanwhile.
-            let word = other.word(at).load(Ordering::Relaxed);
+        let [low, high] = other.identity(seeds);
+        // Relaxed: neither is anybody's meanwhile.
+        let [saved, lost] = [2, 3].map(|at| other.word(at).load(Ordering::Relaxed));
+        for (at, word) in [low, high, saved, lost].into_iter().enumerate() {
             // Relaxed: as above.
             self.word(at).store(word, Ordering::Relaxed);
         }
@@ -102,14 +93,11 @@ impl<'a> UsageLine<'a> {
 
 /// The identity of a ledger that counted its own hours. It is shown to who reads
 /// the bills, so it tells nothing of the seeds.
-fn of_seeds(Seeds(seeds): Seeds) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_derive_key("tokenkit 2026-11-28 ledger identity v1");
-    for seed in seeds {
-        hasher.update(&seed.to_le_bytes());
-    }
-    let mut identity = [0; 16];
-    hasher.finalize_xof().fill(&mut identity);
-    identity
+fn of_seeds(Seeds(seeds): Seeds) -> [u64; 2] {
+    let context = "tokenkit 2026-11-28 ledger identity v1";
+    let derived = blake3::derive_key(context, seeds.map(u64::to_le_bytes).as_flattened());
+    let (words, _) = derived.as_chunks();
+    [words[0], words[1]].map(u64::from_le_bytes)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use engine::{Clock, KeyPolicy, KeyRecord, Request, SecretKey, ServerSecret};
+use engine::{Clock, KeyPolicy, Request, SecretKey, ServerSecret};
 use store::{Actor, StoredKey, UsageQuery};
 
 use super::*;
@@ -72,20 +72,7 @@ impl Place {
         let policy = KeyPolicy::new("shop".parse().unwrap());
         let prefix = "tk_live".parse().unwrap();
         let key = self.engine.mint(&prefix, policy.clone()).unwrap();
-        let stored = StoredKey {
-            record: KeyRecord {
-                id: key.id(),
-                digest: self.secret.digest_key(key.expose().as_bytes()),
-                policy,
-            },
-            label: "".parse().unwrap(),
-            prefix,
-            created_at: NOW,
-            revoked_at: None,
-            revoked_reason: None,
-            replaces: None,
-            revision: 0,
-        };
+        let stored = StoredKey::of(&key, &self.secret, prefix, policy, "".parse().unwrap(), NOW);
         let mut writer = self.store.write(&Actor::system(), NOW).unwrap();
         writer.add_key(&stored).unwrap();
         writer.commit().unwrap();

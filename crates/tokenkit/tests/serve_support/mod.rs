@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use self::http::{Answer, Client};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkit");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkit");
 /// Far more than anything here takes, on however busy a machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -269,7 +269,12 @@ impl Drop for Server {
 
 /// The program in a folder, with its settings there and none from outside.
 pub(crate) fn command(folder: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
+    command_by(PROGRAM, folder)
+}
+
+/// The same by another program, which runs ours.
+pub(crate) fn command_by(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(folder)
         .env_clear()

@@ -44,14 +44,9 @@ impl Peer {
 /// Tells of a peer, which is either a trusted proxy or the client. `Host`
 /// stands in the headers already.
 pub(super) fn tell(headers: &mut HeaderMap, peer: &Peer, trusted: bool) {
-    let invented: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| tells(name).is_some_and(|plainly| !(trusted && plainly)))
-        .cloned()
-        .collect();
-    for name in &invented {
-        headers.remove(name);
-    }
+    super::remove_all(headers, |name| {
+        tells(name).is_some_and(|plainly| !(trusted && plainly))
+    });
     // Of one who is not trusted nothing of the kind is left.
     let said = |headers: &HeaderMap, name| trusted && headers.contains_key(name);
     if said(headers, FOR) {

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
@@ -186,16 +186,12 @@ impl Sent {
             let place = places.acquire_owned().await.ok();
             (answer.await, place)
         };
-        let (answer, place) = match pulse.outlast(patience, connected).await {
-            Ok((answer, place)) => (Ok(answer), place),
-            Err(late) => (Err(late), None),
-        };
-        let mut answer = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) if pulse.is_broken() => {
+        let (mut answer, place) = match pulse.outlast(patience, connected).await {
+            Ok((Ok(answer), place)) => (answer, place),
+            Ok((Err(_), _)) if pulse.is_broken() => {
                 return Err(ForwardError::Client(Problem::BROKEN_UPLOAD));
             }
-            Ok(Err(error)) => return Err(failure(&error)),
+            Ok((Err(error), _)) => return Err(failure(&error)),
             Err(Late::Client) => return Err(ForwardError::Client(Problem::UPLOAD_TIMEOUT)),
             Err(Late::Upstream) => return Err(timeout()),
         };
@@ -213,6 +209,14 @@ impl Sent {
         let upstream = hyper::upgrade::on(&mut answer);
         tunnel::open(client, upstream, (watch, place));
         Ok(answer.map(|_| AnswerBody::empty()))
+    }
+}
+
+/// Removes the headers whose names are of a kind.
+fn remove_all(headers: &mut HeaderMap, are: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| are(name)).cloned().collect();
+    for name in &names {
+        headers.remove(name);
     }
 }
 

@@ -133,10 +133,7 @@ impl Body for Upload {
 fn cleansed(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
-            for name in &forged {
-                trailers.remove(name);
-            }
+            super::remove_all(&mut trailers, is_forged);
             Frame::trailers(trailers)
         }
         Err(data) => data,
@@ -145,10 +142,10 @@ fn cleansed(frame: Frame<Bytes>) -> Frame<Bytes> {
 
 /// Whether a trailer is a header that we set or take out, in any spelling, or
 /// that says who asks and whom.
-fn is_forged(name: &&HeaderName) -> bool {
+fn is_forged(name: &HeaderName) -> bool {
     is_reserved_header(name.as_str().as_bytes())
         || forwarded::tells(name).is_some()
-        || [AUTHORIZATION, COOKIE, HOST].contains(*name)
+        || [AUTHORIZATION, COOKIE, HOST].contains(name)
 }
 
 #[cfg(test)]
