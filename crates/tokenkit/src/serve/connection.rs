@@ -52,8 +52,10 @@ pub(super) fn http(max_header_bytes: usize) -> Http {
 /// The place of a connection among those that are open.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    /// Before the permit, with which the next connection may be taken at once:
+    /// of the same address, it would be turned away otherwise.
     one_of: OneOf,
+    _permit: OwnedSemaphorePermit,
     /// Whoever stops the thread waits until all of these are gone.
     _open: mpsc::Sender<()>,
     /// Last: who reads that it has ended finds the places free.
@@ -85,8 +87,8 @@ impl Place {
         counters: Arc<Counters>,
     ) -> Self {
         Self {
-            _permit: permit,
             one_of,
+            _permit: permit,
             _open: open,
             _counted: Counted::new(counters),
         }
@@ -148,5 +150,52 @@ pub(super) async fn serve(
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Mutex;
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::sync::Semaphore;
+
+    use super::super::per_address::PerAddress;
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Whoever waits for a permit, and notes when it is woken whether the address
+    /// may have the connection that it would take.
+    struct Next {
+        all: Arc<PerAddress>,
+        taken: Mutex<Vec<bool>>,
+    }
+
+    impl Wake for Next {
+        fn wake(self: Arc<Self>) {
+            let one_of = self.all.one_more(CLIENT, 0, false);
+            self.taken.lock().unwrap().push(one_of.is_some());
+        }
+    }
+
+    #[test]
+    fn who_waited_for_a_place_finds_one_of_its_address_free() {
+        let places = Arc::new(Semaphore::new(1));
+        let all = Arc::new(PerAddress::new(1, 1));
+        let permit = Arc::clone(&places).try_acquire_owned().unwrap();
+        let one_of = all.one_more(CLIENT, 0, false).unwrap();
+        let place = Place::new(permit, one_of, mpsc::channel(1).0, Arc::default());
+        let next = Arc::new(Next {
+            all,
+            taken: Mutex::default(),
+        });
+        let waker = Waker::from(Arc::clone(&next));
+        let mut waiting = std::pin::pin!(places.acquire());
+        let waits = Future::poll(waiting.as_mut(), &mut Context::from_waker(&waker));
+        assert!(waits.is_pending());
+        drop(place);
+        assert_eq!(*next.taken.lock().unwrap(), [true]);
     }
 }
