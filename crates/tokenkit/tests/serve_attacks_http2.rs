@@ -13,6 +13,7 @@ use serve_support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, HELLO, PING, RST_STREAM,
     SETTINGS, Told, frame, literal, request,
 };
+use serve_support::http::{Client, stream_from};
 use serve_support::upstream::Upstream;
 use serve_support::{PROGRAM, Server, command_by, pause, wait_until};
 
@@ -325,36 +326,86 @@ fn a_key_is_taken_in_one_spelling_over_http_2_too() {
     assert_eq!(reason(&[("api-key", key), (":path", "/other")]), None);
 }
 
+/// A service whose answers below `/slow` wait for a word, and a server before it
+/// that may open files for ten connections to it on each of its two threads.
+fn slow_service(goes_on: &Arc<AtomicBool>) -> (Upstream, Server) {
+    let holds = Arc::clone(goes_on);
+    let upstream = Upstream::start(move |asked| {
+        if asked.head.starts_with("GET /slow ") {
+            wait_until("all have been counted", || holds.load(Ordering::SeqCst));
+        }
+        asked.answer("200 OK", "", "");
+        true
+    });
+    let folder = tempfile::tempdir().unwrap();
+    // 20 for clients, and 20 for the service behind.
+    let mut serve = command_by("/bin/sh", folder.path());
+    serve.args(["-c", "ulimit -n 120 && exec \"$0\" serve", PROGRAM]);
+    let server = Server::start_by(serve, folder, &upstream.setting(), "");
+    (upstream, server)
+}
+
+/// Sends requests from an address, all on one connection.
+fn ask_slowly(server: &Server, own: [u8; 4], requests: usize) -> Frames {
+    let mut client = Frames::over(stream_from(own.into(), server.listen));
+    for stream in (1..).step_by(2).take(requests) {
+        let block = request("GET", "/slow", &[("api-key", server.key())]);
+        let asked = frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+        client.send(&asked).unwrap();
+    }
+    client
+}
+
 /// Each request under way has a connection to the service behind, and HTTP/2 many
 /// requests on one of a client's: they wait before files run out, and nobody else
 /// is turned away.
 #[test]
 fn requests_wait_before_files_run_out() {
-    const SENT: usize = 60;
+    const CLIENTS: u8 = 8;
+    const EACH: usize = 10;
     let goes_on = Arc::new(AtomicBool::new(false));
-    let holds = Arc::clone(&goes_on);
-    let upstream = Upstream::start(move |asked| {
-        wait_until("all have been counted", || holds.load(Ordering::SeqCst));
-        asked.answer("200 OK", "", "");
-        true
-    });
-    let folder = tempfile::tempdir().unwrap();
-    // 20 for clients and 20 for the service behind, half of these for a thread.
-    let mut serve = command_by("/bin/sh", folder.path());
-    serve.args(["-c", "ulimit -n 120 && exec \"$0\" serve", PROGRAM]);
-    let server = Server::start_by(serve, folder, &upstream.setting(), "");
-    let mut attacker = Frames::connect(server.listen);
-    for stream in (1..).step_by(2).take(SENT) {
-        let block = request("GET", "/", &[("api-key", server.key())]);
-        let asked = frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
-        attacker.send(&asked).unwrap();
-    }
+    let (upstream, server) = slow_service(&goes_on);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| ask_slowly(&server, [127, 0, 2, number], EACH))
+        .collect();
+    // They are on one thread or on both.
     wait_until("some have come through", || upstream.seen() >= 10);
-    for _ in 0..15 {
+    for _ in 0..10 {
         assert_eq!(server.ask("GET /", "").status, 401, "others are heard");
     }
-    assert_eq!(upstream.seen(), 10, "the others wait");
+    assert!(upstream.seen() <= 20, "the others wait");
     goes_on.store(true, Ordering::SeqCst);
-    wait_until("all are answered", || upstream.seen() == SENT);
-    attacker.finish();
+    let all = usize::from(CLIENTS) * EACH;
+    wait_until("all are answered", || upstream.seen() == all);
+    for client in clients {
+        client.finish();
+    }
+}
+
+/// One address has half of these connections: while its requests wait for a slow
+/// service, those of others go through to it.
+#[test]
+fn slow_requests_of_one_address_hold_up_nobody_elses() {
+    const SENT: usize = 60;
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let (upstream, server) = slow_service(&goes_on);
+    let clients: Vec<_> = (0..4)
+        .map(|_| ask_slowly(&server, [127, 0, 3, 1], SENT))
+        .collect();
+    wait_until("some have come through", || upstream.seen() >= 5);
+    let key = format!("api-key: {}\r\n", server.key());
+    // On either thread.
+    let mut others: Vec<_> = (0..8)
+        .map(|_| Client::connect_from([127, 0, 3, 2].into(), server.listen))
+        .collect();
+    for other in &mut others {
+        assert_eq!(other.ask("GET /", &key).status, 200);
+    }
+    assert!(upstream.seen() <= 10 + others.len(), "the others wait");
+    goes_on.store(true, Ordering::SeqCst);
+    let all = clients.len() * SENT + others.len();
+    wait_until("all are answered", || upstream.seen() == all);
+    for client in clients {
+        client.finish();
+    }
 }

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_has_much_more_is_ahead() {
-        let fleet = Fleet::new(2, 10, PerAddress::new(0, 10));
+        let fleet = Fleet::new(2, 10, PerAddress::new(0, 10, 10));
         assert!(!fleet.is_ahead(0));
         fleet.open[0].store(SLACK + 1, Ordering::Relaxed);
         assert!(fleet.is_ahead(0));
@@ -211,7 +211,7 @@ mod tests {
         fleet.open[1].store(1, Ordering::Relaxed);
         assert!(!fleet.is_ahead(0));
         // Alone, it never waits.
-        let alone = Fleet::new(1, 10, PerAddress::new(0, 10));
+        let alone = Fleet::new(1, 10, PerAddress::new(0, 10, 10));
         alone.open[0].store(1000, Ordering::Relaxed);
         assert!(!alone.is_ahead(0));
     }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::proxy::Slot;
 use super::watch::InFlight;
 
 /// A body, and the request that is under way until it has been sent.
@@ -15,8 +15,8 @@ pub(super) struct AnswerBody {
     content: Content,
     /// Dropped with the body, at its end, as is what follows.
     in_flight: Option<InFlight>,
-    /// That of the upstream's connection, among those that there may be.
-    _place: Option<OwnedSemaphorePermit>,
+    /// That of the upstream's connection.
+    _slot: Option<Slot>,
 }
 
 enum Content {
@@ -40,10 +40,10 @@ impl AnswerBody {
     }
 
     /// The upstream's body, passed on as it comes over a connection that has a
-    /// place.
-    pub(super) fn upstream(body: Incoming, place: Option<OwnedSemaphorePermit>) -> Self {
+    /// slot.
+    pub(super) fn upstream(body: Incoming, slot: Slot) -> Self {
         Self {
-            _place: place,
+            _slot: Some(slot),
             ..Content::Upstream(body).into()
         }
     }
@@ -61,7 +61,7 @@ impl From<Content> for AnswerBody {
         Self {
             content,
             in_flight: None,
-            _place: None,
+            _slot: None,
         }
     }
 }

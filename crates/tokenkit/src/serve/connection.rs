@@ -15,7 +15,7 @@ use super::door::Door;
 use super::lane::Pause;
 use super::metrics::Counters;
 use super::per_address::OneOf;
-use super::proxy::Peer;
+use super::proxy::{Peer, Share};
 use super::socket::Socket;
 use super::watch::Watch;
 
@@ -92,6 +92,11 @@ impl Place {
             _open: open,
             _counted: Counted::new(counters),
         }
+    }
+
+    /// Of the connections to the service behind that its thread may have.
+    pub(super) fn share(&self) -> Share {
+        self.one_of.share().clone()
     }
 
     /// For its turns, of those that its address has on this thread.
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn who_waited_for_a_place_finds_one_of_its_address_free() {
         let places = Arc::new(Semaphore::new(1));
-        let all = Arc::new(PerAddress::new(1, 1));
+        let all = Arc::new(PerAddress::new(1, 1, 1));
         let permit = Arc::clone(&places).try_acquire_owned().unwrap();
         let one_of = all.one_more(CLIENT, 0, false).unwrap();
         let place = Place::new(permit, one_of, mpsc::channel(1).0, Arc::default());

@@ -1,10 +1,11 @@
 //! What an address has however many its connections are: a most of them, so that
 //! no client alone takes the places of all others, busy or idle; and on each
-//! thread a lane, in which they wait for their turn.
+//! thread a lane, in which they wait for their turn, and a share of the
+//! connections to the service behind.
 //!
 //! Addresses count as those of one client do everywhere: an IPv4 address, or a
-//! /64. Trusted proxies have no most, and a lane for each connection, for behind
-//! one there may be anybody.
+//! /64. Trusted proxies have no most, no bound to their share, and a lane for
+//! each connection, for behind one there may be anybody.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::Cidr;
 
 use super::lane::Lane;
+use super::proxy::Share;
 
 /// The connections that are open, by their address. It is touched twice for each
 /// connection, never for a request, and holds no more addresses than there are
@@ -21,6 +23,8 @@ use super::lane::Lane;
 #[derive(Debug)]
 pub(super) struct PerAddress {
     most: usize,
+    /// Of the connections to the service behind that a thread may have.
+    share: usize,
     open: Mutex<HashMap<Cidr, Open>>,
 }
 
@@ -29,18 +33,28 @@ pub(super) struct PerAddress {
 struct Open {
     count: usize,
     /// Of the threads on which it had some since it had none.
-    lanes: Vec<(usize, Arc<Lane>)>,
+    threads: Vec<(usize, OnThread)>,
+}
+
+/// What the connections of an address on a thread have together.
+#[derive(Clone, Debug, Default)]
+struct OnThread {
+    lane: Arc<Lane>,
+    share: Share,
 }
 
 impl Open {
-    fn lane(&mut self, thread: usize) -> Arc<Lane> {
-        let known = self.lanes.iter().find(|(of, _)| *of == thread);
-        if let Some((_, lane)) = known {
-            return Arc::clone(lane);
+    fn on(&mut self, thread: usize, share: usize) -> OnThread {
+        let known = self.threads.iter().find(|(of, _)| *of == thread);
+        if let Some((_, known)) = known {
+            return known.clone();
         }
-        let lane = Arc::default();
-        self.lanes.push((thread, Arc::clone(&lane)));
-        lane
+        let new = OnThread {
+            lane: Arc::default(),
+            share: Share::new(share),
+        };
+        self.threads.push((thread, new.clone()));
+        new
     }
 }
 
@@ -49,20 +63,28 @@ impl Open {
 pub(super) struct OneOf {
     all: Arc<PerAddress>,
     address: Cidr,
-    lane: Arc<Lane>,
+    on_thread: OnThread,
 }
 
 impl OneOf {
     /// In which it waits for its turn.
     pub(super) fn lane(&self) -> &Arc<Lane> {
-        &self.lane
+        &self.on_thread.lane
+    }
+
+    /// Of the connections to the service behind.
+    pub(super) fn share(&self) -> &Share {
+        &self.on_thread.share
     }
 }
 
 impl PerAddress {
-    /// What is set, or, where that is 0, half of all places.
-    pub(super) fn new(set: usize, places: usize) -> Self {
+    /// What is set, or, where that is 0, half of all places. Of the `upstream`
+    /// connections to the service behind that a thread may have it is half, or
+    /// what is set if that is more.
+    pub(super) fn new(set: usize, places: usize, upstream: usize) -> Self {
         Self {
+            share: upstream.div_ceil(2).max(set),
             most: if set == 0 { places.div_ceil(2) } else { set },
             open: Mutex::default(),
         }
@@ -79,10 +101,10 @@ impl PerAddress {
         let address = Cidr::of_client(peer.into());
         let mut all = self.lock();
         let open = all.entry(address).or_default();
-        let lane = if trusted {
-            Arc::default()
+        let on_thread = if trusted {
+            OnThread::default()
         } else if open.count < self.most {
-            open.lane(thread)
+            open.on(thread, self.share)
         } else {
             return None;
         };
@@ -91,7 +113,7 @@ impl PerAddress {
         Some(OneOf {
             all: Arc::clone(self),
             address,
-            lane,
+            on_thread,
         })
     }
 
@@ -123,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_others_have_theirs() {
-        let all = Arc::new(PerAddress::new(2, 100));
+        let all = Arc::new(PerAddress::new(2, 100, 1));
         let one_more = |text| all.one_more(ip(text), 0, false);
         let first = one_more("192.0.2.1");
         let second = one_more("::ffff:192.0.2.1");
@@ -141,7 +163,7 @@ mod tests {
 
     #[test]
     fn whoever_is_trusted_has_no_most() {
-        let all = Arc::new(PerAddress::new(1, 100));
+        let all = Arc::new(PerAddress::new(1, 100, 1));
         let proxy = ip("192.0.2.1");
         let _first = all.one_more(proxy, 0, false).unwrap();
         let second = all.one_more(proxy, 0, true).unwrap();
@@ -151,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_address_has_a_lane_on_each_thread_and_who_is_trusted_more() {
-        let all = Arc::new(PerAddress::new(0, 100));
+        let all = Arc::new(PerAddress::new(0, 100, 1));
         // Kept, so that no other lane comes to lie where one was.
         let mut kept = Vec::new();
         let mut lane = |text, thread, trusted| {
@@ -175,7 +197,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_addresses_that_have_gone() {
-        let all = Arc::new(PerAddress::new(1, 100));
+        let all = Arc::new(PerAddress::new(1, 100, 1));
         let gone: Vec<_> = (0..50_u32)
             .filter_map(|number| all.one_more(IpAddr::V4(number.into()), 0, false))
             .collect();
@@ -187,8 +209,11 @@ mod tests {
     #[test]
     fn where_nothing_is_set_it_is_half_of_the_places() {
         for (places, most) in [(1, 1), (2, 1), (3, 2), (10_000, 5_000)] {
-            assert_eq!(PerAddress::new(0, places).most, most);
+            assert_eq!(PerAddress::new(0, places, 1).most, most);
         }
-        assert_eq!(PerAddress::new(7, 10).most, 7);
+        assert_eq!(PerAddress::new(7, 10, 1).most, 7);
+        for (set, upstream, share) in [(0, 1, 1), (0, 11, 6), (3, 11, 6), (9, 11, 9)] {
+            assert_eq!(PerAddress::new(set, 20, upstream).share, share);
+        }
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Place;
+use super::proxy::Share;
 
 /// The time limits of a client connection.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ pub(super) struct Watch {
     flooded: AtomicBool,
     /// Given up with the last that watches: the connection, a request of it,
     /// or the tunnel that it has become.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 /// One request under way, up to the last byte of its answer.
@@ -89,9 +90,15 @@ impl Watch {
     /// shared by anybody.
     pub(super) fn new(place: Place) -> Self {
         Self {
-            _place: Some(place),
+            place: Some(place),
             ..Self::default()
         }
+    }
+
+    /// Of the connections to the service behind.
+    pub(super) fn share(&self) -> Share {
+        let place = self.place.as_ref();
+        place.map(Place::share).unwrap_or_default()
     }
 
     /// Notes that a request has come.

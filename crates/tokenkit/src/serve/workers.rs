@@ -47,7 +47,10 @@ impl Workers {
             count => count,
         };
         let room = open_files::make_room(server, count);
-        let per_address = PerAddress::new(server.max_connections_per_address, room.clients);
+        // Each thread has its own, and none of the others'.
+        let upstream = room.upstream.div_ceil(count);
+        let set = server.max_connections_per_address;
+        let per_address = PerAddress::new(set, room.clients, upstream);
         let fleet = Arc::new(Fleet::new(count, room.clients, per_address));
         let failed = |error| OperatorError::wrap("cannot start the server's threads", error);
         let mut workers = Self {
@@ -60,8 +63,7 @@ impl Workers {
                 number,
                 listener: listener.try_clone().map_err(failed)?,
                 fleet: Arc::clone(&fleet),
-                // Each thread has its own, and none of the others'.
-                upstream_places: room.upstream.div_ceil(count),
+                upstream,
                 server: server.clone(),
                 live: Arc::clone(live),
                 counters: Arc::clone(&counters),
@@ -103,7 +105,8 @@ struct Worker {
     number: usize,
     listener: TcpListener,
     fleet: Arc<Fleet>,
-    upstream_places: usize,
+    /// Connections to the service behind.
+    upstream: usize,
     server: Server,
     live: Arc<ArcSwap<Live>>,
     counters: Arc<Counters>,
@@ -127,7 +130,7 @@ impl Worker {
         let door = Arc::new(Door {
             live: Arc::clone(&self.live),
             proxy: upstream
-                .map(|to| Proxy::new(to.authority().clone(), &self.server, self.upstream_places)),
+                .map(|to| Proxy::new(to.authority().clone(), &self.server, self.upstream)),
             counters: self.counters,
             spans: self.spans,
         });

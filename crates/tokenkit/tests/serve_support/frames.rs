@@ -48,7 +48,11 @@ pub(crate) const END_HEADERS: u8 = 4;
 impl Frames {
     /// Connects and says hello.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Says hello.
+    pub(crate) fn over(mut stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();

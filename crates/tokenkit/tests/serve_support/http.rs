@@ -22,6 +22,14 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// A connection from an address of one's own.
+pub(crate) fn stream_from(own: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(own, 0).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
@@ -29,10 +37,7 @@ impl Client {
 
     /// The same from an address of one's own.
     pub(crate) fn connect_from(own: IpAddr, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(own, 0).into()).unwrap();
-        socket.connect(&address.into()).unwrap();
-        Self::over(socket.into())
+        Self::over(stream_from(own, address))
     }
 
     fn over(stream: TcpStream) -> Self {

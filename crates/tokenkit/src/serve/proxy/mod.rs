@@ -8,6 +8,7 @@
 
 mod forwarded;
 mod hop;
+mod slots;
 mod tunnel;
 mod upload;
 
@@ -24,9 +25,10 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
 
 pub(super) use self::forwarded::Peer;
+use self::slots::Slots;
+pub(super) use self::slots::{Share, Slot};
 use self::upload::{Late, Pulse, Upload};
 use super::answer::Problem;
 use super::body::AnswerBody;
@@ -45,14 +47,13 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Proxy {
     client: Client<HttpConnector, Upload>,
     upstream: Authority,
-    /// One for each connection that there may be.
-    places: Arc<Semaphore>,
+    slots: Arc<Slots>,
 }
 
 /// A request on its way upstream.
 pub(super) struct Sent {
     answer: ResponseFuture,
-    places: Arc<Semaphore>,
+    slots: Arc<Slots>,
     pulse: Arc<Pulse>,
     /// The client's connection, if it offered to change the protocol.
     client: Option<OnUpgrade>,
@@ -77,8 +78,8 @@ impl ForwardError {
 }
 
 impl Proxy {
-    /// At most `places` connections to an upstream, none of them open yet.
-    pub(super) fn new(upstream: Authority, server: &Server, places: usize) -> Self {
+    /// At most so many connections to an upstream, none of them open yet.
+    pub(super) fn new(upstream: Authority, server: &Server, connections: usize) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(server.connect_timeout));
         connector.set_nodelay(true);
@@ -92,11 +93,10 @@ impl Proxy {
             .http1_max_buf_size(BUFFER)
             .set_host(false)
             .build(connector);
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         Self {
             client,
             upstream,
-            places,
+            slots: Arc::new(Slots::new(connections)),
         }
     }
 
@@ -149,7 +149,7 @@ impl Proxy {
         let request = Request::from_parts(parts, Upload::new(body, Arc::clone(&pulse)));
         Sent {
             answer: self.client.request(request),
-            places: Arc::clone(&self.places),
+            slots: Arc::clone(&self.slots),
             pulse,
             client,
         }
@@ -177,17 +177,16 @@ impl Sent {
     ) -> Result<Response<AnswerBody>, ForwardError> {
         let Self {
             answer,
-            places,
+            slots,
             pulse,
             client,
         } = self;
         let connected = async {
-            // They are never closed.
-            let place = places.acquire_owned().await.ok();
-            (answer.await, place)
+            let slot = slots.take(watch.share()).await;
+            (answer.await, slot)
         };
-        let (mut answer, place) = match pulse.outlast(patience, connected).await {
-            Ok((Ok(answer), place)) => (answer, place),
+        let (mut answer, slot) = match pulse.outlast(patience, connected).await {
+            Ok((Ok(answer), slot)) => (answer, slot),
             Ok((Err(_), _)) if pulse.is_broken() => {
                 return Err(ForwardError::Client(Problem::BROKEN_UPLOAD));
             }
@@ -198,7 +197,7 @@ impl Sent {
         *answer.version_mut() = Version::HTTP_11;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             hop::remove(answer.headers_mut());
-            return Ok(answer.map(|body| AnswerBody::upstream(body, place)));
+            return Ok(answer.map(|body| AnswerBody::upstream(body, slot)));
         }
         let (Some(client), Some(protocol)) = (client, hop::upgrade(answer.headers())) else {
             let how = UpstreamError::Broken;
@@ -207,7 +206,7 @@ impl Sent {
         hop::remove(answer.headers_mut());
         hop::set_upgrade(answer.headers_mut(), protocol);
         let upstream = hyper::upgrade::on(&mut answer);
-        tunnel::open(client, upstream, (watch, place));
+        tunnel::open(client, upstream, (watch, slot));
         Ok(answer.map(|_| AnswerBody::empty()))
     }
 }

@@ -6,18 +6,14 @@ use std::sync::Arc;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::slots::Slot;
 use crate::serve::watch::Watch;
 
 /// Joins two connections as soon as both have changed their protocol, until
 /// both sides have ended or one breaks. Both connections keep their `places`
 /// among those that are open for as long.
-pub(super) fn open(
-    client: OnUpgrade,
-    upstream: OnUpgrade,
-    places: (Arc<Watch>, Option<OwnedSemaphorePermit>),
-) {
+pub(super) fn open(client: OnUpgrade, upstream: OnUpgrade, places: (Arc<Watch>, Slot)) {
     tokio::spawn(async move {
         let ended = join(client, upstream).await;
         tracing::debug!(?ended, "a tunnel ended");
