@@ -57,7 +57,12 @@ pub(crate) enum Command {
     /// Print a configuration file with every setting and its default
     Config,
     /// Ask the server of these settings whether it is ready; exit code 1 if not
-    Healthcheck,
+    Healthcheck {
+        /// Ask no more than whether it answers: what is restarted for a failure
+        /// would lose the keys that it still serves while its store cannot be read
+        #[arg(long)]
+        live: bool,
+    },
     /// Print the manual page, or write those of all commands into a folder
     Man {
         /// The folder, made where it is missing

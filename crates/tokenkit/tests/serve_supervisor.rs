@@ -8,10 +8,13 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serve_support::http::Client;
-use serve_support::{PATIENCE, Server, command};
+use serve_support::upstream::Upstream;
+use serve_support::{PATIENCE, Server, command, pause, wait_until};
 
 /// The next message.
 fn told(socket: &UnixDatagram) -> String {
@@ -131,19 +134,42 @@ fn a_socket_of_another_name_is_refused() {
 }
 
 #[test]
-fn a_health_check_asks_whether_the_server_is_ready() {
-    let server = Server::start("", "");
+fn a_health_check_tells_ready_from_alive() {
+    let upstream = Upstream::start(|_| {
+        pause(Duration::from_secs(600));
+        false
+    });
+    let server = Server::start(&upstream.setting(), "");
     let admin = format!("server.admin_listen={}", server.admin);
-    server.command(&["healthcheck", "--set", &admin]);
+    let asked = |folder: &Path, which: &[&str]| {
+        let mut command = command(folder);
+        command.args(["healthcheck", "--set", &admin]).args(which);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    let codes = |folder: &Path| [&[][..], &["--live"]].map(|which| asked(folder, which).0);
+    assert_eq!(codes(&server.path("")), [Some(0), Some(0)]);
+
+    let mut busy = server.connect();
+    busy.send(format!(
+        "GET / HTTP/1.1\r\nhost: a\r\napi-key: {}\r\n\r\n",
+        server.key()
+    ));
+    wait_until("the request is under way", || upstream.seen() == 1);
+    server.signal("TERM");
+    wait_until("it says that it stops", || {
+        server.admin("/readyz").status == 503
+    });
+    assert_eq!(codes(&server.path("")), [Some(1), Some(0)]);
+
     let folder = server.stop();
-    let output = command(folder.path())
-        .args(["healthcheck", "--set", &admin])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("no server answers at server.admin_listen"),
-        "{said}"
-    );
+    for which in [&[][..], &["--live"]] {
+        let (code, said) = asked(folder.path(), which);
+        assert_eq!(code, Some(2));
+        assert!(
+            said.contains("no server answers at server.admin_listen"),
+            "{said}"
+        );
+    }
 }

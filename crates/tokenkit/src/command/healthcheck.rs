@@ -1,5 +1,6 @@
-//! `tokenkit healthcheck`: whether the server of these settings is ready, for
-//! where there is no curl to ask by, such as in a container of its own.
+//! `tokenkit healthcheck`: whether the server of these settings is ready, or
+//! answers at all, for where there is no curl to ask by, such as in a container of
+//! its own.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,14 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// As much of an answer as says how it went.
 const STATUS_LINE: usize = "HTTP/1.1 200".len();
 
-/// Asks the admin address; exit code 1 where the server is not ready.
+/// Asks the admin address; exit code 1 where the server is not ready, or not even
+/// `live`.
 ///
 /// # Errors
 ///
 /// Nobody answers there.
-pub(super) fn run(settings: &Settings) -> Result<ExitCode, OperatorError> {
+pub(super) fn run(settings: &Settings, live: bool) -> Result<ExitCode, OperatorError> {
     let address = reachable(settings.server.admin_listen);
-    let status = ask(address).map_err(|error| {
+    let path = if live { "/healthz" } else { "/readyz" };
+    let status = ask(address, path).map_err(|error| {
         OperatorError::new(format_args!(
             "no server answers at server.admin_listen, {address} ({error}): start it, or say \
              where it is with --set server.admin_listen=ADDRESS"
@@ -36,11 +39,12 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, OperatorError> {
 }
 
 /// The beginning of the answer.
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut status = [0; STATUS_LINE];
     stream.read_exact(&mut status)?;
     Ok(String::from_utf8_lossy(&status).into_owned())

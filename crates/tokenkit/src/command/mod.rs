@@ -41,7 +41,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Command::Explain(command) => return explain::run(&cli.settings()?, command, out),
         Command::Usage(wanted) => usage::run(&cli.settings()?, wanted, out)?,
         Command::Replay { files } => return Ok(replay::run(files, out, &mut io::stderr())?),
-        Command::Healthcheck => return Ok(healthcheck::run(&cli.settings()?)?),
+        Command::Healthcheck { live } => return Ok(healthcheck::run(&cli.settings()?, *live)?),
         Command::Man { out: folder } => pages::man(folder.as_deref(), out)?,
         Command::Completions { shell } => pages::completions(*shell, out)?,
         Command::Config => out.write_all(settings::describe().as_bytes())?,
