@@ -80,38 +80,43 @@ impl Follower {
     }
 
     /// Takes over what changed since the last time that all could be, and
-    /// returns whether there was any. Batches with a key too many hold back
-    /// nothing behind them: neither a revocation nor the end of a session.
+    /// returns whether there was any. Neither a key too many nor a damaged row
+    /// holds back what is behind it, such as a revocation or the end of a
+    /// session.
     ///
     /// # Errors
     ///
     /// [`Halt::Stopped`] as soon as `is_over` says so; the store cannot be read;
-    /// or the first key that does not fit, and then it is all looked at again.
+    /// the first row that is damaged, else the first key that does not fit, and
+    /// then it is all looked at again.
     pub(crate) fn take_over(
         &mut self,
         engine: &Engine,
         way: Way,
         mut is_over: impl FnMut() -> bool,
     ) -> Result<bool, Halt> {
-        let mut outcome = Ok(());
-        let seen = self.look(|changes| {
+        let mut damage = None;
+        let mut no_room = None;
+        let seen = self.look(|found| {
             if is_over() {
                 return Err(Halt::Stopped);
             }
-            let taken = apply(engine, changes, way);
-            if outcome.is_ok() {
-                outcome = taken;
+            match found.map(|changes| apply(engine, changes, way)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => _ = no_room.get_or_insert(error),
+                Err(error) => _ = damage.get_or_insert(error),
             }
             Ok(())
         })?;
         let Some(seen) = seen else {
             return Ok(false);
         };
-        match outcome {
-            Ok(()) => Ok(self.saw(seen)),
-            Err(error) => {
-                self.saw_but_keys(seen);
-                Err(Halt::Error(FollowError::Engine(error)))
+        let damage = damage.map(FollowError::Store);
+        match damage.or(no_room.map(FollowError::Engine)) {
+            None => Ok(self.saw(seen)),
+            Some(error) => {
+                self.saw_but(seen);
+                Err(Halt::Error(error))
             }
         }
     }

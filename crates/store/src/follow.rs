@@ -109,9 +109,9 @@ impl Follower {
     /// longer there; the next poll then starts from the same point again.
     pub fn poll<E: From<StoreError>>(
         &mut self,
-        apply: impl FnMut(Changes) -> std::result::Result<(), E>,
+        mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
     ) -> std::result::Result<bool, E> {
-        let seen = self.look(apply)?;
+        let seen = self.look(|found| apply(found?))?;
         Ok(seen.is_some_and(|seen| self.saw(seen)))
     }
 
@@ -122,12 +122,12 @@ impl Follower {
         self.seen.tokens_rev
     }
 
-    /// Hands out what a poll does, and says how far the store was seen, where
-    /// it changed: the next look starts from the same point again until
-    /// [`saw`](Self::saw) is told.
+    /// Hands out what a poll does, and in its place each row that is damaged;
+    /// says how far the store was seen, where it changed: the next look starts
+    /// from the same point again until [`saw`](Self::saw) is told.
     pub(crate) fn look<E: From<StoreError>>(
         &mut self,
-        mut apply: impl FnMut(Changes) -> std::result::Result<(), E>,
+        mut apply: impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
     ) -> std::result::Result<Option<Seen>, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
         if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
@@ -165,10 +165,10 @@ impl Follower {
         let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
         let exempt_rev = exempt_revision(&snapshot).map_err(sql)?;
         if exempt_rev > self.seen.exempt_rev {
-            apply(Changes {
-                exempt: Some(exempt_list(&snapshot, &self.path)?),
+            apply(exempt_list(&snapshot, &self.path).map(|exempt| Changes {
+                exempt: Some(exempt),
                 ..Changes::default()
-            })?;
+            }))?;
         }
         snapshot.commit().map_err(sql)?;
         Ok(Some(Seen {
@@ -186,9 +186,9 @@ impl Follower {
         changed
     }
 
-    /// All that a look brought was taken over but some keys: of the admin
+    /// Something of what a look brought could not be taken over: of the admin
     /// tokens, which are read elsewhere, nothing is missing.
-    pub(crate) fn saw_but_keys(&mut self, seen: Seen) {
+    pub(crate) fn saw_but(&mut self, seen: Seen) {
         self.seen.tokens_rev = seen.tokens_rev;
     }
 }
@@ -222,7 +222,7 @@ fn send_keys<E: From<StoreError>>(
     connection: &Connection,
     path: &Path,
     seen_rev: i64,
-    apply: &mut impl FnMut(Changes) -> std::result::Result<(), E>,
+    apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let sql = |cause| StoreError::of(path, cause);
     // Loading everything reads the table once from end to end; following a few
@@ -238,28 +238,31 @@ fn send_keys<E: From<StoreError>>(
     let room = if seen_rev == 0 { BATCH } else { 0 };
     let mut keys = Vec::with_capacity(room);
     while let Some(row) = rows.next().map_err(sql)? {
-        keys.push(decoded(path, "keys", row, key_record)?);
+        match decoded(path, "keys", row, key_record) {
+            Ok(key) => keys.push(key),
+            Err(damaged) => apply(Err(damaged))?,
+        }
         if keys.len() == BATCH {
-            apply(Changes {
+            apply(Ok(Changes {
                 keys: std::mem::replace(&mut keys, Vec::with_capacity(room)),
                 ..Changes::default()
-            })?;
+            }))?;
         }
     }
     if keys.is_empty() {
         return Ok(());
     }
-    apply(Changes {
+    apply(Ok(Changes {
         keys,
         ..Changes::default()
-    })
+    }))
 }
 
 fn send_sessions<E: From<StoreError>>(
     connection: &Connection,
     path: &Path,
     seen_rev: i64,
-    apply: &mut impl FnMut(Changes) -> std::result::Result<(), E>,
+    apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let sql = |cause| StoreError::of(path, cause);
     let query = format!("SELECT {SESSION_COLUMNS} FROM sessions WHERE rev > ?1");
@@ -267,25 +270,23 @@ fn send_sessions<E: From<StoreError>>(
     let mut rows = statement.query([seen_rev]).map_err(sql)?;
     let mut sessions = Vec::new();
     while let Some(row) = rows.next().map_err(sql)? {
-        let stored = decoded(path, "sessions", row, stored_session)?;
-        let change = if stored.ended {
-            SessionChange::End
-        } else {
-            SessionChange::Put(stored.session)
-        };
-        sessions.push((stored.token, change));
+        match decoded(path, "sessions", row, stored_session) {
+            Ok(stored) if stored.ended => sessions.push((stored.token, SessionChange::End)),
+            Ok(stored) => sessions.push((stored.token, SessionChange::Put(stored.session))),
+            Err(damaged) => apply(Err(damaged))?,
+        }
         if sessions.len() == BATCH {
-            apply(Changes {
+            apply(Ok(Changes {
                 sessions: std::mem::take(&mut sessions),
                 ..Changes::default()
-            })?;
+            }))?;
         }
     }
     if sessions.is_empty() {
         return Ok(());
     }
-    apply(Changes {
+    apply(Ok(Changes {
         sessions,
         ..Changes::default()
-    })
+    }))
 }

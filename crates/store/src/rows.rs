@@ -1,6 +1,6 @@
 //! Rows of the tables as values, and back. A row that no writer writes is
-//! damage, named by its column; it is never skipped, for a key left out could
-//! as well be a revocation left out.
+//! damage, named by its column; it is never passed over in silence, for a key
+//! left out could as well be a revocation left out.
 
 use engine::{
     CidrList, KeyDigest, KeyId, KeyPolicy, KeyRecord, KeyState, Limit, Name, OriginList, Prefix,

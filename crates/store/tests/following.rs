@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use engine::{
-    CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
+    Cidr, CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
     SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
 use rusqlite::Connection;
@@ -265,46 +265,117 @@ fn a_key_too_many_holds_no_revocation_back() {
     assert_eq!(following.health().trouble(), Some(trouble));
 }
 
+/// What waits behind a change that cannot be taken over: a key's revocation, a
+/// session's end, an exempt block, an admin token.
+struct Behind {
+    key: SecretKey,
+    session: StoredSession,
+    office: Cidr,
+}
+
+impl Behind {
+    /// What is there before.
+    fn begin(place: &mut Place) -> Self {
+        let token = SessionToken::generate().unwrap();
+        let session = StoredSession {
+            token: place.secret.digest_token(token.expose().as_bytes()),
+            id: SessionId::of(&token),
+            session: SessionRecord {
+                project: "p1".parse().unwrap(),
+                user: "u1".parse().unwrap(),
+                expires_at: None,
+            },
+            created_at: 1_790_000_000,
+            ended: false,
+        };
+        let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+        writer.add_session(&session).unwrap();
+        writer.commit().unwrap();
+        Self {
+            key: place.add(1).remove(0),
+            session,
+            office: "203.0.113.0/24".parse().unwrap(),
+        }
+    }
+
+    fn change(&self, place: &mut Place) {
+        place.revoke(&self.key);
+        let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+        writer.end_session(&self.session.id).unwrap();
+        writer
+            .add_exempt(self.office, &"office".parse().unwrap())
+            .unwrap();
+        writer.add_token(&admin_token(&place.secret)).unwrap();
+        writer.commit().unwrap();
+    }
+
+    /// That all of it came, though there is trouble; says which.
+    fn came(&self, place: &Place, following: &Following, told: &Receiver<String>) -> String {
+        let trouble = next(told);
+        assert_eq!(next(told), "tokens");
+        assert_eq!(place.reason(&self.key), Reason::RevokedKey);
+        let token = &self.session.token;
+        assert!(!place.engine.end_session(token), "it had ended");
+        assert_eq!(place.engine.exempt(), [self.office].into_iter().collect());
+        assert_eq!(following.health().trouble().as_ref(), Some(&trouble));
+        trouble
+    }
+}
+
 #[test]
 fn a_batch_with_a_key_too_many_holds_nothing_behind_it_back() {
     let mut place = place(1);
-    let key = place.add(1).remove(0);
-    let token = SessionToken::generate().unwrap();
-    let session = StoredSession {
-        token: place.secret.digest_token(token.expose().as_bytes()),
-        id: SessionId::of(&token),
-        session: SessionRecord {
-            project: "p1".parse().unwrap(),
-            user: "u1".parse().unwrap(),
-            expires_at: None,
-        },
-        created_at: 1_790_000_000,
-        ended: false,
-    };
-    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
-    writer.add_session(&session).unwrap();
-    writer.commit().unwrap();
+    let behind = Behind::begin(&mut place);
     let follower = place.follower();
 
     let further = place.add(BATCH).remove(0);
-    place.revoke(&key);
-    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
-    writer.end_session(&session.id).unwrap();
-    let office = "203.0.113.0/24".parse().unwrap();
-    writer
-        .add_exempt(office, &"office".parse().unwrap())
-        .unwrap();
-    writer.add_token(&admin_token(&place.secret)).unwrap();
-    writer.commit().unwrap();
+    behind.change(&mut place);
     let (following, told) = start(&place, follower);
-    let trouble = next(&told);
+    let trouble = behind.came(&place, &following, &told);
     assert!(trouble.contains("raise max_keys"), "{trouble}");
-    assert_eq!(next(&told), "tokens");
-    assert_eq!(place.reason(&key), Reason::RevokedKey);
-    assert!(!place.engine.end_session(&session.token), "it had ended");
-    assert_eq!(place.engine.exempt(), [office].into_iter().collect());
     assert_eq!(place.reason(&further), Reason::UnknownKey);
-    assert_eq!(following.health().trouble(), Some(trouble));
+}
+
+#[test]
+fn a_damaged_row_holds_nothing_behind_it_back() {
+    let mut place = place(4);
+    let kept = place.add(1).remove(0);
+    let behind = Behind::begin(&mut place);
+    let other = StoredSession {
+        token: place.secret.digest_token(b"another"),
+        id: SessionId::of(&SessionToken::generate().unwrap()),
+        ..behind.session.clone()
+    };
+    let follower = place.follower();
+
+    let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
+    writer.add_session(&other).unwrap();
+    writer.commit().unwrap();
+    let further = place.add(2).remove(0);
+    // As no writer writes them: one that is known, one that is new.
+    let database = Connection::open(&place.path).unwrap();
+    for (key, digest) in [(&kept, [1; 32]), (&further, [2; 32])] {
+        let changed = database.execute(
+            "UPDATE keys SET digest = ?1, rev = (SELECT rev FROM meta) WHERE id = ?2",
+            (digest, key.id().to_string()),
+        );
+        assert_eq!(changed, Ok(1));
+    }
+    let changed = database.execute(
+        "UPDATE sessions SET user = 'u2' WHERE id = ?1",
+        [other.id.to_string()],
+    );
+    assert_eq!(changed, Ok(1));
+    behind.change(&mut place);
+    let (following, told) = start(&place, follower);
+    let trouble = behind.came(&place, &following, &told);
+    assert!(
+        trouble.contains("a row of keys holds no good seal"),
+        "{trouble}"
+    );
+    assert_eq!(place.reason(&further), Reason::UnknownKey);
+    assert_eq!(place.reason(&kept), Reason::Allowed, "as it was known");
+    assert!(!place.engine.end_session(&other.token), "it never came");
 }
 
 #[test]
