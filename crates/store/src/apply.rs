@@ -47,7 +47,10 @@ impl std::error::Error for FollowError {
 pub(crate) enum Halt {
     /// It is to end: what is left of a long look is not waited for.
     Stopped,
+    /// It is not known what was and what was not.
     Error(FollowError),
+    /// All was but new keys for which there is no room, and damaged rows.
+    AllBut(FollowError),
 }
 
 impl From<StoreError> for Halt {
@@ -87,23 +90,25 @@ impl Follower {
     /// # Errors
     ///
     /// [`Halt::Stopped`] as soon as `is_over` says so; the store cannot be read;
-    /// the first row that is damaged, else the first key that does not fit, and
-    /// then it is all looked at again.
+    /// else the first key that does not fit or row that is damaged, and then it
+    /// is all looked at again.
     pub(crate) fn take_over(
         &mut self,
         engine: &Engine,
         way: Way,
         mut is_over: impl FnMut() -> bool,
     ) -> Result<bool, Halt> {
-        let mut damage = None;
-        let mut no_room = None;
+        let (mut damage, mut no_room, mut failed) = (None, None, None);
         let seen = self.look(|found| {
             if is_over() {
                 return Err(Halt::Stopped);
             }
             match found.map(|changes| apply(engine, changes, way)) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => _ = no_room.get_or_insert(error),
+                Ok(Err(error)) if way == Way::Singly && wants_room(&error) => {
+                    no_room.get_or_insert(error);
+                }
+                Ok(Err(error)) => _ = failed.get_or_insert(error),
                 Err(error) => _ = damage.get_or_insert(error),
             }
             Ok(())
@@ -111,15 +116,25 @@ impl Follower {
         let Some(seen) = seen else {
             return Ok(false);
         };
-        let damage = damage.map(FollowError::Store);
-        match damage.or(no_room.map(FollowError::Engine)) {
+        let failed = failed.map(|error| Halt::Error(FollowError::Engine(error)));
+        let no_room = no_room.map(|error| Halt::AllBut(FollowError::Engine(error)));
+        let damage = damage.map(|error| Halt::AllBut(FollowError::Store(error)));
+        match failed.or(no_room).or(damage) {
             None => Ok(self.saw(seen)),
-            Some(error) => {
+            Some(halt) => {
                 self.saw_but(seen);
-                Err(Halt::Error(error))
+                Err(halt)
             }
         }
     }
+}
+
+/// Whether an error can only be that of a new key, and not of one that is known.
+fn wants_room(error: &KeyChangeError) -> bool {
+    matches!(
+        error,
+        KeyChangeError::Full { .. } | KeyChangeError::Ledger(_)
+    )
 }
 
 /// Takes a batch over; says the first key that does not fit.

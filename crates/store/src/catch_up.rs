@@ -4,22 +4,28 @@ use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
-/// Why it is not known that what was committed is in force. It is in the store,
-/// and will be in force once the trouble is over.
+/// Why it is not known that all that was committed is in force. It is in the
+/// store, and will be in force once the trouble is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CatchUpError {
     /// The time ran out.
     TimedOut(Duration),
-    /// The look at the store failed, or something in it cannot be taken over.
+    /// The look at the store failed.
     Trouble(String),
+    /// All is in force but what cannot be taken over: a row that is damaged, or a
+    /// key that there is no room for.
+    AllBut(String),
     /// Nobody follows any more: the thread has failed or was stopped.
     Ended,
 }
 
 impl fmt::Display for CatchUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the change is in the store, but not known to be in force here: ")?;
+        f.write_str(match self {
+            Self::AllBut(_) => "all is in force here but what cannot be taken over: ",
+            _ => "the change is in the store, but not known to be in force here: ",
+        })?;
         match self {
             Self::TimedOut(waited) => write!(
                 f,
@@ -27,7 +33,7 @@ impl fmt::Display for CatchUpError {
                  before relying upon it",
                 waited.as_millis()
             ),
-            Self::Trouble(text) => f.write_str(text),
+            Self::Trouble(text) | Self::AllBut(text) => f.write_str(text),
             Self::Ended => f.write_str("the server no longer follows its store: restart it"),
         }
     }

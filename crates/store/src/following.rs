@@ -165,13 +165,8 @@ fn follow(
             return;
         }
         let tokens = follower.tokens_revision();
-        // Most changes fit and are one batch.
-        let way = match trouble {
-            None => Way::AtOnce,
-            Some(_) => Way::Singly,
-        };
         let begun = Instant::now();
-        let outcome = match follower.take_over(engine, way, || asks.is_over()) {
+        let outcome = match look(&mut follower, engine, trouble.is_some(), &mut asks) {
             Ok(changed) => {
                 health.looked(trouble.is_some());
                 if trouble.take().is_some() {
@@ -185,22 +180,24 @@ fn follow(
                 Ok(())
             }
             Err(Halt::Stopped) => return,
-            Err(Halt::Error(error)) => {
-                let text = error.to_string();
-                health.failed(&text);
-                if let (FollowError::Engine(_), Way::Singly) = (&error, way) {
-                    health.arrived();
-                }
-                if !trouble.as_ref().is_some_and(|known| known.covers(&text)) {
-                    on_event(FollowEvent::Trouble(&error));
-                    trouble = Some(Trouble {
-                        text: text.clone(),
-                        told: Instant::now(),
-                    });
-                }
-                Err(CatchUpError::Trouble(text))
+            Err(Halt::Error(error)) => Err((error, CatchUpError::Trouble as fn(_) -> _)),
+            Err(Halt::AllBut(error)) => {
+                health.arrived();
+                Err((error, CatchUpError::AllBut as fn(_) -> _))
             }
         };
+        let outcome = outcome.map_err(|(error, why)| {
+            let text = error.to_string();
+            health.failed(&text);
+            if !trouble.as_ref().is_some_and(|known| known.covers(&text)) {
+                on_event(FollowEvent::Trouble(&error));
+                trouble = Some(Trouble {
+                    text: text.clone(),
+                    told: Instant::now(),
+                });
+            }
+            why(text)
+        });
         if tokens != follower.tokens_revision() {
             on_event(FollowEvent::Tokens);
         }
@@ -222,6 +219,25 @@ fn follow(
             }
         }
     }
+}
+
+/// Takes over what changed. Most changes fit and are one batch; where one does
+/// not, they are taken key by key at once, so that who waits for another finds
+/// it in force.
+fn look(
+    follower: &mut Follower,
+    engine: &Engine,
+    in_trouble: bool,
+    asks: &mut Asks,
+) -> Result<bool, Halt> {
+    let mut take_over = |way| follower.take_over(engine, way, || asks.is_over());
+    if !in_trouble {
+        match take_over(Way::AtOnce) {
+            Err(Halt::Error(FollowError::Engine(_))) => {}
+            done => return done,
+        }
+    }
+    take_over(Way::Singly)
 }
 
 /// An error that was told.

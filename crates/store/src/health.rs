@@ -54,7 +54,8 @@ impl Health {
     }
 
     /// Whether changes arrive: somebody follows, and within the last 60 s all was
-    /// taken over that the store holds, but for keys that there is no room for.
+    /// taken over that the store holds, but for keys that there is no room for and
+    /// rows that are damaged.
     /// Where not, what is known stays in force all the same; but a revocation may
     /// be missing.
     #[must_use]

@@ -318,6 +318,11 @@ impl Behind {
         assert!(!place.engine.end_session(token), "it had ended");
         assert_eq!(place.engine.exempt(), [self.office].into_iter().collect());
         assert_eq!(following.health().trouble().as_ref(), Some(&trouble));
+        assert!(following.health().is_current());
+        assert_eq!(
+            following.catch_up(PATIENCE),
+            Err(CatchUpError::AllBut(trouble.clone()))
+        );
         trouble
     }
 }
@@ -470,8 +475,18 @@ fn who_waits_is_told_why_it_is_in_vain() {
     let mut place = place(1);
     let follower = place.follower();
     let (following, told) = start(&place, follower);
-    place.add(2);
+    // One fits, and is in force by the same look.
+    let keys = place.add(2);
+    let left = following.catch_up(PATIENCE).unwrap_err();
+    assert!(matches!(&left, CatchUpError::AllBut(text) if next(&told) == *text));
+    assert!(left.to_string().starts_with("all is in force here but"));
+    assert_eq!(place.reason(&keys[0]), Reason::Allowed);
+    assert_eq!(place.reason(&keys[1]), Reason::UnknownKey);
+
+    let aside = place.path.with_extension("aside");
+    std::fs::rename(&place.path, &aside).unwrap();
     let trouble = following.catch_up(PATIENCE).unwrap_err();
+    std::fs::rename(&aside, &place.path).unwrap();
     assert!(matches!(&trouble, CatchUpError::Trouble(text) if next(&told) == *text));
     assert!(
         trouble
