@@ -14,6 +14,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keystore;
+mod object_members;
 mod reach;
 mod replay;
 mod serve;

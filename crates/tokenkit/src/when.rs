@@ -1,9 +1,11 @@
 //! Times as people write them, and as they read them.
 
+use jiff::civil::DateTime;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// The last second of the year 9999: a later one is milliseconds by mistake.
-const LAST: u64 = 253_402_300_799;
+/// The last second that the calendar has, 26 hours before the year 9999 ends: a
+/// later one is milliseconds by mistake.
+pub(crate) const LAST: u64 = 253_402_207_200;
 
 /// Reads a time: unix seconds (`1790000000`), RFC 3339
 /// (`2026-12-31T00:00:00Z`), or a span from `now` on (`30d`, `12h`, `1d12h`).
@@ -34,7 +36,7 @@ fn parse(text: &str, a_span: &str, of_span: impl FnOnce(u64) -> u64) -> Result<u
     };
     let second = if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| wanted())?
-    } else if let Ok(time) = text.parse::<Timestamp>() {
+    } else if let Some(time) = timestamp(text) {
         u64::try_from(time.as_second()).map_err(|_| wanted())?
     } else {
         // Months and years have no fixed length, and are refused here.
@@ -47,10 +49,20 @@ fn parse(text: &str, a_span: &str, of_span: impl FnOnce(u64) -> u64) -> Result<u
     };
     if second > LAST {
         return Err(format!(
-            "{text:?} lies beyond the year 9999: unix seconds are wanted, not milliseconds"
+            "{text:?} lies beyond the calendar: unix seconds are wanted, not milliseconds"
         ));
     }
     Ok(second)
+}
+
+/// Reads RFC 3339. The end of the year 9999, as some write what never ends, is
+/// the last second that there is.
+pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
+    let beyond = || {
+        let time: DateTime = text.strip_suffix('Z')?.parse().ok()?;
+        (time.year() == 9999).then_some(Timestamp::MAX)
+    };
+    text.parse().ok().or_else(beyond)
 }
 
 /// A time as people read it, in UTC; unix seconds where it lies beyond what a
@@ -80,6 +92,10 @@ mod tests {
             ("1d12h", NOW + 36 * 3600),
             ("90 minutes", NOW + 5400),
             ("2w", NOW + 14 * 86_400),
+            ("9999-12-30T21:59:59Z", LAST - 1),
+            ("9999-12-31T23:59:59Z", LAST),
+            ("9999-12-31T23:59:59.999Z", LAST),
+            ("253402207200", LAST),
         ] {
             assert_eq!(parse_when(text, NOW), Ok(second), "{text}");
         }
@@ -107,11 +123,10 @@ mod tests {
                 ),
             }
         }
-        assert!(
-            parse_when("1790000000000", NOW)
-                .unwrap_err()
-                .contains("milliseconds")
-        );
+        for beyond in ["1790000000000", "253402207201"] {
+            let error = parse_when(beyond, NOW).unwrap_err();
+            assert!(error.contains("milliseconds"), "{error}");
+        }
         assert!(parse_when("99999999999999999999", NOW).is_err());
     }
 
@@ -126,6 +141,8 @@ mod tests {
     #[test]
     fn times_are_shown_in_utc() {
         assert_eq!(show_when(NOW), "2026-09-21T14:13:20Z");
+        assert_eq!(show_when(LAST), "9999-12-30T22:00:00Z");
+        assert_eq!(parse_when(&show_when(LAST), NOW), Ok(LAST));
         assert_eq!(show_when(u64::MAX), u64::MAX.to_string());
     }
 }

@@ -110,7 +110,7 @@ fn all_that_a_key_may_have_is_kept_and_can_be_changed() {
 
 #[test]
 fn every_bad_value_is_named() {
-    let (_server, admin) = start();
+    let (server, admin) = start();
     let bad = json!({
         "project": " p", "name": "a\nb", "hourly_limit": -1, "expires_at": "soon",
         "origins": ["nonsense"], "require_origin": "yes", "ips": "10.0.0.0/8", "prefix": "TK",
@@ -188,6 +188,17 @@ fn every_bad_value_is_named() {
         (405, "method_not_allowed".into())
     );
     assert_eq!(refused.header("allow"), Some("GET,HEAD,POST"));
+    // What would stop a key at once is asked for by name.
+    let path = format!("PATCH /v1/keys/{}", server.key_id());
+    let past = json!({ "expires_at": "2020-01-01T00:00:00Z" });
+    assert_eq!(admin.send(&path, "", &past).faults(), ["#/expires_at"]);
+    let twice = r#"{ "hourly_limit": 1, "hourly_limit": 1000000 }"#;
+    let head = "content-type: application/json\r\n";
+    let twice = admin.ask(&path, head, twice);
+    assert_eq!(
+        (twice.status, twice.faults()),
+        (422, vec!["#/hourly_limit".into()])
+    );
 }
 
 #[test]

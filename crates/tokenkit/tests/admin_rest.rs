@@ -4,8 +4,8 @@
 mod serve_support;
 
 use serde_json::{Value, json};
-use serve_support::Server;
 use serve_support::admin::Admin;
+use serve_support::{Server, wait_until};
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name]
@@ -27,6 +27,10 @@ fn projects_are_made_listed_and_changed() {
     }
     let twice = admin.send("POST /v1/projects", "", &json!({ "name": "b" }));
     assert_eq!((twice.status, twice.problem()), (409, "exists".into()));
+    for name in [".", ".."] {
+        let dots = admin.send("POST /v1/projects", "", &json!({ "name": name }));
+        assert_eq!(dots.faults(), ["#/name"]);
+    }
     // A key brings its own.
     admin.make("/v1/keys", &json!({ "project": "z" }));
     let first = admin.see("/v1/projects?limit=3");
@@ -367,32 +371,81 @@ fn the_overview_counts_and_the_description_is_served() {
 }
 
 #[test]
-fn a_change_that_cannot_be_in_force_says_so_and_is_kept() {
+fn a_key_too_many_holds_up_no_other_change() {
     // More keys than the engine takes: one that another process makes room for
     // in the store only.
-    let server = Server::start("", "[keys]\nmax_keys = 2\n");
+    let failures = "[failures]\nthreshold = 1\n[http]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let server = Server::start("", &format!("[keys]\nmax_keys = 2\n{failures}"));
     let admin = Admin::first(&server);
-    admin.make("/v1/keys", &json!({ "project": "p" }));
+    let key = admin.make("/v1/keys", &json!({ "project": "p" }));
     let full = admin.send("POST /v1/keys", "", &json!({ "project": "p" }));
     assert_eq!((full.status, full.problem()), (409, "full".into()));
-    server.command(&[
+    let another = [
         "key",
         "create",
         "--project",
         "p",
         "--set",
         "keys.max_keys=9",
-    ]);
-    let id = server.key_id();
-    let stuck = admin.send(
-        &format!("PATCH /v1/keys/{id}"),
-        "",
-        &json!({ "name": "kept" }),
-    );
+    ];
+    server.command(&another);
+    server.wait_for_log("raise max_keys");
+
+    let path = format!("/v1/keys/{}", text(&key, "id"));
+    let named = admin.send(&format!("PATCH {path}"), "", &json!({ "name": "n" }));
+    assert_eq!((named.status, &named.json()["name"]), (200, &json!("n")));
+    assert_eq!(admin.act(&format!("{path}/revoke")).status, 200);
+    let refused = server.get_with(text(&key, "key"));
+    assert_eq!(refused.reason(), "revoked_key");
+    let token = json!({ "name": "t", "scope": "read" });
+    let token = admin.make("/v1/tokens", &token);
+    let reader = Admin::with(&server, text(&token, "token"));
+    assert_eq!(reader.get("/v1/keys").status, 200);
+
+    let guess = || {
+        let head = "x-forwarded-for: 192.0.2.1\r\napi-key: nonsense\r\n";
+        server.ask("GET /", head).reason()
+    };
+    assert_eq!([guess(), guess()], ["malformed_key", "ip_blocked"]);
+    assert_eq!(admin.act("/v1/blocked/192.0.2.1/unblock").status, 204);
+    assert_eq!(guess(), "malformed_key");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_in_force_yet_is_said_and_kept() {
+    // Until it is known, a new key is a guess.
+    let server = Server::start("", "[failures]\nexempt = [\"127.0.0.0/8\"]\n");
+    let admin = Admin::first(&server);
+    let (file, aside) = (server.path("data/tokenkit.db"), server.path("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    let path = format!("/v1/keys/{}", server.key_id());
+    let stuck = admin.send(&format!("PATCH {path}"), "", &json!({ "name": "kept" }));
     assert_eq!(
         (stuck.status, stuck.problem()),
         (503, "not_in_force".into())
     );
     assert!(stuck.header("retry-after").is_some());
-    assert_eq!(text(&admin.see(&format!("/v1/keys/{id}")), "name"), "kept");
+    // What is shown but once is shown all the same, and again where it is sent
+    // again.
+    let [made, again] = [(); 2].map(|()| {
+        let head = "idempotency-key: one\r\n";
+        admin.send("POST /v1/keys", head, &json!({ "project": "p" }))
+    });
+    assert_eq!([made.status, again.status], [202, 202]);
+    assert_eq!(made.json(), again.json());
+    let made = made.json();
+    assert_eq!(server.get_with(text(&made, "key")).status, 401);
+
+    std::fs::rename(&aside, &file).unwrap();
+    wait_until("it is in force", || {
+        server.get_with(text(&made, "key")).status == 200
+    });
+    assert_eq!(text(&admin.see(&path), "name"), "kept");
+    let again = admin.send(
+        "POST /v1/keys",
+        "idempotency-key: one\r\n",
+        &json!({ "project": "p" }),
+    );
+    assert_eq!((again.status, again.json()), (201, made));
 }

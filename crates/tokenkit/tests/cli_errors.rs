@@ -99,6 +99,10 @@ fn wrong_flags() {
             "--limit: \"x\" is no limit",
         ),
         (
+            &["key", "set", &id, "--expires", "30"],
+            "--expires 30 lies in the past: to stop a key now, disable or revoke it",
+        ),
+        (
             &["key", "set", &id, "--expires", "x"],
             "--expires: \"x\" is no time",
         ),

@@ -223,9 +223,17 @@ fn each_part_of_a_key_is_set_and_unset_alone() {
         (&["--limit", "none"], "hourly_limit", Value::Null),
         (&["--limit", "7"], "hourly_limit", value!(7)),
         (&["--limit", "unlimited"], "hourly_limit", Value::Null),
-        (&["--expires", "1"], "expires_at", value!(1)),
+        (
+            &["--expires", "4102444800"],
+            "expires_at",
+            value!(4_102_444_800_u64),
+        ),
         (&["--expires", "none"], "expires_at", Value::Null),
-        (&["--expires", "2"], "expires_at", value!(2)),
+        (
+            &["--expires", "9999-12-31T23:59:59Z"],
+            "expires_at",
+            value!(253_402_207_200_u64),
+        ),
         (&["--expires", "never"], "expires_at", Value::Null),
         (
             &["--origin", "https://a.example", "--origin", "null"],

@@ -3,9 +3,11 @@
 mod pages_support;
 mod serve_support;
 
+use std::net::Ipv4Addr;
+
 use pages_support::{Visitor, hidden, secret_in};
-use serve_support::Server;
 use serve_support::admin::Admin;
+use serve_support::{Server, wait_until};
 
 fn server() -> Server {
     Server::start("", "")
@@ -197,6 +199,42 @@ fn keys_are_found_by_name_state_and_project_a_page_at_a_time() {
         (303, Some(found.as_str()))
     );
     assert!(visitor.page(&found).contains(server.key_id()));
+}
+
+#[test]
+fn a_key_with_long_lists_can_be_changed() {
+    let server = server();
+    let visitor = Visitor::first(&server);
+    let (_, id) = visitor.key(&[("name", "Before")]);
+    let ips: Vec<String> = (0..6000_u32)
+        .map(|number| Ipv4Addr::from_bits((10 << 24) + number).to_string())
+        .collect();
+    let flags = ips.iter().flat_map(|ip| ["--ip", ip]);
+    server.command(
+        &["key", "set", &id]
+            .into_iter()
+            .chain(flags)
+            .collect::<Vec<_>>(),
+    );
+    let at = format!("/keys/{id}/change");
+    wait_until("the change is known", || {
+        visitor.page(&at).contains(&ips[5999])
+    });
+    let form = visitor.page(&at);
+    let answer = visitor.post(
+        &at,
+        &[
+            ("revision", &hidden(&form, "revision")),
+            ("name", "After"),
+            ("project", "shop"),
+            ("limited", "no"),
+            ("ips", &ips.join("\n")),
+        ],
+    );
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let shown = Admin::first(&server).see(&format!("/v1/keys/{id}"));
+    assert_eq!(shown["name"], "After");
+    assert_eq!(shown["ips"].as_array().unwrap().len(), ips.len());
 }
 
 #[test]

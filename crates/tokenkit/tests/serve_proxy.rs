@@ -20,7 +20,8 @@ fn the_service_sees_who_asks_and_not_the_key() {
     let forged = "x-tokenkit-key: forged\r\nX-Tokenkit-User: root\r\nx_tokenkit_project: forged\r\n\
                   x-forwarded-for: 1.1.1.1\r\nx-forwarded-host: evil.test\r\n\
                   connection: x-tokenkit-key, x-tokenkit-project, api-key, host, x-mine\r\n\
-                  x-mine: 1\r\nx-other: 2\r\nkeep-alive: 5\r\nte: trailers, gzip\r\n";
+                  x-mine: 1\r\nx-other: 2\r\nkeep-alive: 5\r\nte: trailers, gzip\r\n\
+                  cookie: a=1; tokenkit_admin=word; b=2\r\n";
     let answer = server.get("/a%2Fb/../c?d=e&f", forged);
     assert_eq!(answer.status, 200, "{answer:?}");
     let head = answer.text();
@@ -40,6 +41,7 @@ fn the_service_sees_who_asks_and_not_the_key() {
         ("x-forwarded-proto", Some("http")),
         ("x-mine", None),
         ("x-other", Some("2")),
+        ("cookie", Some("a=1; b=2")),
         ("keep-alive", None),
         ("te", Some("trailers")),
         ("connection", Some("te")),

@@ -7,7 +7,7 @@ use store::{Scope, StoredToken};
 
 use super::fields::{NEVER, expiry, flag, key_id};
 use super::text_table::TextTable;
-use super::view::{JsonArray, write_json};
+use super::view::{JsonArray, shown_once, write_json};
 use crate::admin_token;
 use crate::cli::{Admin, AdminToken, TokenScope};
 use crate::error::{Failure, OperatorError};
@@ -88,16 +88,12 @@ fn create(
         )
         .map_err(Failure::from)
     };
-    // One that nobody has seen is of no use: say which one to revoke.
-    shown.and_then(|()| Ok(out.flush()?)).map_err(|failure| match failure {
-        Failure::Output(cause) => OperatorError::new(format_args!(
-            "admin token {0} was made but could not be shown ({cause}): run `tokenkit admin token revoke {0}` \
-             and make another",
-            token.id()
-        ))
-        .into(),
-        failure => failure,
-    })
+    shown_once(
+        shown,
+        out,
+        &format_args!("admin token {}", token.id()),
+        &format_args!("tokenkit admin token revoke {}", token.id()),
+    )
 }
 
 fn list(settings: &Settings, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use super::rows::{Cells, Column};
 use crate::error::{Failure, OperatorError, without_secrets};
+use crate::object_members::ObjectMembers;
 use crate::settings::nearest;
 
 /// The longest line of JSON, in bytes: far more than any key takes.
@@ -134,7 +135,7 @@ pub(crate) fn json_rows(
 /// The members of a JSON line as cells.
 fn members(line: &[u8]) -> Result<Cells<'static>, String> {
     use serde_json::Value;
-    let Members(members) =
+    let ObjectMembers(members) =
         serde_json::from_slice(line).map_err(|error| match error.classify() {
             // What serde says of data repeats it, and it could be a key.
             serde_json::error::Category::Data => "a JSON object is wanted".to_owned(),
@@ -169,36 +170,6 @@ fn members(line: &[u8]) -> Result<Cells<'static>, String> {
         cells.set(column, text);
     }
     Ok(cells)
-}
-
-/// A JSON object as it is written: a member that stands twice is seen.
-struct Members(Vec<(String, serde_json::Value)>);
-
-impl<'de> serde::Deserialize<'de> for Members {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Visitor)
-    }
 }
 
 fn unreadable(file: &str, error: &csv::Error) -> OperatorError {

@@ -8,7 +8,7 @@ use store::{KeyFilter, Label, StoredKey};
 
 use super::fields::{entries, expiry, flag, key_id, limit};
 use super::text_table::TextTable;
-use super::view::{JsonArray, KEY_HEADS, KeyView, write_json};
+use super::view::{JsonArray, KEY_HEADS, KeyView, shown_once, write_json};
 use super::{export, import};
 use crate::cli::{Key, KeyCreate, KeyIds, KeyList, KeySet, State};
 use crate::error::{Failure, OperatorError};
@@ -97,15 +97,12 @@ fn create(settings: &Settings, wanted: &KeyCreate, out: &mut dyn Write) -> Resul
         )
         .map_err(Failure::from)
     };
-    // A key that nobody has seen is of no use: say which one to revoke.
-    shown.and_then(|()| Ok(out.flush()?)).map_err(|failure| match failure {
-        Failure::Output(cause) => OperatorError::new(format_args!(
-            "key {0} was made but could not be shown ({cause}): run `tokenkit key revoke {0}` and make another",
-            key.id()
-        ))
-        .into(),
-        failure => failure,
-    })
+    shown_once(
+        shown,
+        out,
+        &format_args!("key {}", key.id()),
+        &format_args!("tokenkit key revoke {}", key.id()),
+    )
 }
 
 /// A prefix that the deployment takes.
@@ -239,6 +236,15 @@ fn set(settings: &Settings, wanted: &KeySet, out: &mut dyn Write) -> Result<(), 
         .transpose()?;
     let (mut store, _) = open(settings)?;
     let mut writer = change(settings, &mut store)?;
+    if let (Some(text), Some(Some(at))) = (&wanted.expires, expires)
+        && at <= now
+        && writer.key(id)?.record.policy.expires_at != Some(at)
+    {
+        return Err(OperatorError::new(format_args!(
+            "--expires {text} lies in the past: to stop a key now, disable or revoke it"
+        ))
+        .into());
+    }
     let changed = writer.change_key(id, None, |key| {
         let policy = &mut key.record.policy;
         policy.hourly_limit = limit.unwrap_or(policy.hourly_limit);

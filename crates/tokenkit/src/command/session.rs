@@ -7,7 +7,7 @@ use store::{SessionId, Store, StoreError, StoredSession};
 
 use super::fields::{expiry, flag};
 use super::text_table::TextTable;
-use super::view::{JsonArray, SESSION_HEADS, SessionView, write_json};
+use super::view::{JsonArray, SESSION_HEADS, SessionView, shown_once, write_json};
 use crate::cli::Session;
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{self, now, open};
@@ -67,22 +67,29 @@ fn create(
     let mut writer = keystore::change(settings, &mut store)?;
     keystore::add_session(&mut writer, &stored)?;
     writer.commit()?;
-    if json {
+    let shown = if json {
         let view = SessionView {
             token: Some(token.expose().into()),
             ..SessionView::of(&stored, now)
         };
-        return write_json(out, &view);
-    }
-    writeln!(
+        write_json(out, &view)
+    } else {
+        writeln!(
+            out,
+            "Session {} of user {} in project {}. The whole token, shown this once:\n\n    {}\n",
+            stored.id,
+            session.user,
+            session.project,
+            token.expose()
+        )
+        .map_err(Failure::from)
+    };
+    shown_once(
+        shown,
         out,
-        "Session {} of user {} in project {}. The whole token, shown this once:\n\n    {}\n",
-        stored.id,
-        session.user,
-        session.project,
-        token.expose()
-    )?;
-    Ok(())
+        &format_args!("session {}", stored.id),
+        &format_args!("tokenkit session end {}", stored.id),
+    )
 }
 
 fn end(settings: &Settings, which: &str, out: &mut dyn Write) -> Result<(), Failure> {

@@ -1,13 +1,14 @@
 //! A key and a session as programs see them (`--json`, exports) and as people
 //! do. The names of the members are stable.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use serde::Serialize;
 use store::{StoredKey, StoredSession};
 
 use super::fields::{NEVER, UNLIMITED};
-use crate::error::Failure;
+use crate::error::{Failure, OperatorError};
 use crate::when::show_when;
 
 /// A key for programs. Times are unix seconds; `null` is none.
@@ -161,6 +162,25 @@ impl SessionView {
 
 /// The heads of [`SessionView::row`].
 pub(crate) const SESSION_HEADS: [&str; 5] = ["ID", "PROJECT", "STATE", "EXPIRES", "USER"];
+
+/// Sees that a secret was shown, `what` having been made: one that nobody has
+/// seen is of no use, and the error says how to end it.
+pub(super) fn shown_once(
+    shown: Result<(), Failure>,
+    out: &mut dyn Write,
+    what: &dyn Display,
+    end: &dyn Display,
+) -> Result<(), Failure> {
+    shown
+        .and_then(|()| Ok(out.flush()?))
+        .map_err(|failure| match failure {
+            Failure::Output(cause) => OperatorError::new(format_args!(
+                "{what} was made but could not be shown ({cause}): run `{end}` and make another"
+            ))
+            .into(),
+            failure => failure,
+        })
+}
 
 /// Writes one JSON value and a line break.
 pub(crate) fn write_json(out: &mut dyn Write, view: &impl Serialize) -> Result<(), Failure> {

@@ -130,7 +130,7 @@ rows! {
     "Where units and failures are counted: a file, so that a restart refills no\nbudget and servers of one store share each. Empty: beside the key store, as\ntokenkit.ledger (on Linux). none: in memory. Not on a network file system.";
 
     "store.lock_timeout_s", store.lock_timeout, seconds(1..=3600),
-    "Seconds that a change of keys or sessions waits while another program, such\nas an import, writes the store.";
+    "Seconds that a change of keys or sessions waits while another program, such\nas an import, writes the store. At the admin address no more than 10.";
 
     "keys.prefixes", keys.prefixes, PREFIXES,
     "The prefixes that keys may have; the first is that of new keys.";

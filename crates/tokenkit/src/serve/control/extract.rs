@@ -14,6 +14,9 @@ use super::problem::Problem;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 65_536;
+/// The longest form of who is signed in: it holds all of a key's lists, which the
+/// command line and an import let become long.
+const MAX_FORM: usize = 1 << 20;
 
 /// Who sends a request to the API: only what has passed the door comes here.
 impl FromRequestParts<Control> for Admin {
@@ -86,16 +89,19 @@ impl FromRequest<Control> for Whole {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, _: &Control) -> Result<Self, Problem> {
-        let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-        match body {
-            Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("A body of at most {MAX_BODY} bytes is taken."),
-            )),
-            Err(_) => Err(Problem::bad_request("The body broke off.")),
-        }
+        whole(request, MAX_BODY).await.map(Self)
+    }
+}
+
+async fn whole(request: Request<Body>, most: usize) -> Result<Bytes, Problem> {
+    match Limited::new(request.into_body(), most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("A body of at most {most} bytes is taken."),
+        )),
+        Err(_) => Err(Problem::bad_request("The body broke off.")),
     }
 }
 
@@ -107,7 +113,9 @@ impl FromRequest<Control> for Form {
 
     async fn from_request(request: Request<Body>, control: &Control) -> Result<Self, Problem> {
         wants_type(&request, "application/x-www-form-urlencoded")?;
-        let Whole(body) = Whole::from_request(request, control).await?;
+        let is_known = control.door().visit(request.headers()).is_some();
+        let most = if is_known { MAX_FORM } else { MAX_BODY };
+        let body = whole(request, most).await?;
         Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
     }
 }

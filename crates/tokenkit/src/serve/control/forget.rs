@@ -14,13 +14,8 @@ pub(crate) async fn forget_requests(control: Control) {
     let mut turns = tokio::time::interval(TURN);
     loop {
         turns.tick().await;
-        let control = control.clone();
-        let forget = move || control.keeper().forget_requests_here(control.now());
-        let error = match tokio::task::spawn_blocking(forget).await {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(%error, "requests of yesterday are not forgotten yet; it is tried again");
+        if let Err(error) = control.keeper().forget_requests(control.now()).await {
+            tracing::warn!(%error, "requests of yesterday are not forgotten yet; it is tried again");
+        }
     }
 }

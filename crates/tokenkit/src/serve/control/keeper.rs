@@ -1,34 +1,41 @@
 //! The store as the admin address uses it: one who writes at a time, a few who
 //! read beside, all of them on threads that may wait.
+//!
+//! A change that nobody waits for any more is not begun: whoever was told that it
+//! took too long, looks and finds nothing may make it again.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::ServerSecret;
 use store::{Actor, Store, StoreError, Writer};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::problem::Problem;
 
 /// Readers at a time; kept open for the next.
 const READERS: usize = 8;
-/// The longest that a change waits for another program's, less than an answer
-/// may take.
+/// The longest that a change waits for others, of this program or another, less
+/// than an answer may take.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// The store, shared.
 pub(crate) struct Keeper {
+    /// How long a change waits for others.
+    wait: Duration,
     shared: Arc<Shared>,
+    /// Of those who look.
     places: Arc<Semaphore>,
+    /// Of the one who changes.
+    turn: Arc<Semaphore>,
 }
 
 struct Shared {
     path: PathBuf,
     secret: ServerSecret,
-    /// How long a change waits while another program writes.
-    wait: Duration,
     writer: Mutex<Store>,
     readers: Mutex<Vec<Store>>,
 }
@@ -40,11 +47,12 @@ impl Keeper {
             shared: Arc::new(Shared {
                 path: store.path().to_path_buf(),
                 secret,
-                wait: wait.min(MAX_WAIT),
                 writer: Mutex::new(store),
                 readers: Mutex::default(),
             }),
+            wait: wait.min(MAX_WAIT),
             places: Arc::new(Semaphore::new(READERS)),
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -73,16 +81,33 @@ impl Keeper {
     /// # Errors
     ///
     /// That of `change`, after which nothing was changed; or the store cannot
-    /// be written; or that of `then`.
-    pub(crate) async fn write<T: Send + 'static>(
+    /// be written, others having changed it for too long; or that of `then`.
+    pub(crate) async fn write<T: Send + 'static, U: Send + 'static>(
         &self,
         actor: Actor,
         now: u64,
         change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem> + Send + 'static,
-        then: impl FnOnce(T) -> Result<T, Problem> + Send + 'static,
-    ) -> Result<T, Problem> {
+        then: impl FnOnce(T) -> Result<U, Problem> + Send + 'static,
+    ) -> Result<U, Problem> {
+        let begun = Instant::now();
+        let turn = Arc::clone(&self.turn).acquire_owned();
+        let busy = || StoreError::Locked(self.shared.path.clone());
+        let turn = timeout(self.wait, turn).await.map_err(|_| busy())?;
+        let turn = turn.map_err(Problem::internal)?;
+        let left = self.wait.saturating_sub(begun.elapsed());
         let shared = Arc::clone(&self.shared);
-        on_a_thread(move || shared.write(&actor, now, change).and_then(then)).await
+        // Gone as soon as nobody waits for this future.
+        let waits = Arc::new(());
+        let who_waits = Arc::downgrade(&waits);
+        let done = on_a_thread(move || {
+            let is_waited_for = || who_waits.strong_count() > 0;
+            let changed = shared.write(&actor, now, left, is_waited_for, change);
+            drop(turn);
+            changed.and_then(then)
+        });
+        let done = done.await;
+        drop(waits);
+        done
     }
 
     /// As [`read`](Self::read), on a thread that may wait already.
@@ -93,9 +118,22 @@ impl Keeper {
         self.shared.read(look)
     }
 
-    /// [`Store::forget_requests`], on a thread that may wait already.
-    pub(crate) fn forget_requests_here(&self, now: u64) -> Result<usize, StoreError> {
-        lock(&self.shared.writer).forget_requests(now)
+    /// [`Store::forget_requests`], in its turn among the changes.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from that.
+    pub(crate) async fn forget_requests(&self, now: u64) -> Result<usize, String> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let forgotten = spawn_blocking(move || {
+            let _turn = turn;
+            lock(&shared.writer).forget_requests(now)
+        });
+        match forgotten.await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -122,10 +160,19 @@ impl Shared {
         &self,
         actor: &Actor,
         now: u64,
+        wait: Duration,
+        is_waited_for: impl FnOnce() -> bool,
         change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let mut store = lock(&self.writer);
-        let mut writer = store.write_within(actor, now, self.wait, || {})?;
+        let mut writer = store.write_within(actor, now, wait, || {})?;
+        if !is_waited_for() {
+            tracing::debug!("a change was not begun: nobody waited for it any more");
+            return Err(Problem::unavailable(
+                "timeout",
+                "It took too long, and nothing was changed.",
+            ));
+        }
         let changed = change(&mut writer)?;
         writer.commit()?;
         Ok(changed)
@@ -144,5 +191,68 @@ async fn on_a_thread<T: Send + 'static>(
     match spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(Problem::internal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Label;
+
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    /// A store, its keeper, and another program that has it open as well.
+    fn place(wait: Duration) -> (tempfile::TempDir, Keeper, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenkit.db");
+        let secret = ServerSecret::from_bytes([7; 32]);
+        let store = Store::create(&path, &secret).unwrap();
+        let other = Store::open(&path, &secret).unwrap();
+        (folder, Keeper::new(store, secret, wait), other)
+    }
+
+    async fn add(keeper: &Keeper, project: &str) -> Result<(), Problem> {
+        let project = project.parse().unwrap();
+        let add = move |writer: &mut Writer<'_>| {
+            writer.add_project(project, &Label::default())?;
+            Ok(())
+        };
+        keeper.write(Actor::system(), NOW, add, Ok).await
+    }
+
+    fn projects(store: &Store) -> Vec<String> {
+        let page = store.projects(None, 9).unwrap();
+        page.projects
+            .iter()
+            .map(|project| project.name.to_string())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let (_folder, keeper, mut other) = place(MAX_WAIT);
+        let writing = other.write(&Actor::system(), NOW).unwrap();
+        // The first waits for the other program, the second for the first.
+        for project in ["one", "two"] {
+            let given_up = timeout(Duration::from_millis(50), add(&keeper, project)).await;
+            assert!(given_up.is_err());
+        }
+        drop(writing);
+        add(&keeper, "three").await.unwrap();
+        assert_eq!(projects(&other), ["three"]);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_others_longer_than_is_said() {
+        let (_folder, keeper, mut other) = place(Duration::from_millis(50));
+        let writing = other.write(&Actor::system(), NOW).unwrap();
+        let both = tokio::join!(add(&keeper, "one"), add(&keeper, "two"));
+        for given_up in [both.0, both.1] {
+            assert_eq!(given_up.unwrap_err().reason(), "store_busy");
+        }
+        drop(writing);
+        assert!(projects(&other).is_empty());
+        add(&keeper, "three").await.unwrap();
     }
 }

@@ -2,12 +2,17 @@
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +23,9 @@ use crate::error::OperatorError;
 const MAX_CONNECTIONS: usize = 64;
 /// The life of a connection, whatever it does.
 const LIFETIME: Duration = Duration::from_secs(60);
+/// How long an answer that is under way then may still take: longer than one is
+/// waited for, so that nobody loses what was made and is shown but once.
+const LAST_ANSWER: Duration = Duration::from_secs(40);
 /// How long a request's head may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be taken.
@@ -63,17 +71,82 @@ async fn accept(listener: tokio::net::TcpListener, front: Arc<Front>) {
         };
         let front = Arc::clone(&front);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
+            serve(stream, |request| {
                 let front = Arc::clone(&front);
-                async move { Ok::<_, Infallible>(front.answer(request, ends).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            // However it ends, nobody needs to know.
-            let _ = timeout(LIFETIME, connection).await;
+                async move { front.answer(request, ends).await }
+            })
+            .await;
             drop(place);
         });
+    }
+}
+
+/// Serves a connection until its end, or that of the answer that is under way
+/// when its life is over. However it ends, nobody needs to know.
+async fn serve<A: Future<Output = Response<Body>>>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(Request<Incoming>) -> A,
+) {
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(LAST_ANSWER, connection).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_under_way_is_given_though_the_connection_has_had_its_time() {
+        let (mut client, server) = duplex(4096);
+        let serving = tokio::spawn(serve(server, |_| async {
+            sleep(Duration::from_secs(7)).await;
+            Response::new(Body::from("made"))
+        }));
+        // The ninth is asked for at 56 s.
+        let mut last = String::new();
+        for number in 1..=9 {
+            let asked = client
+                .write_all(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
+                .await;
+            asked.unwrap();
+            last.clear();
+            while !last.ends_with("made") {
+                let mut bytes = [0; 512];
+                let read = client.read(&mut bytes).await.unwrap();
+                assert!(read > 0, "cut off in the midst of answer {number}");
+                last += std::str::from_utf8(&bytes[..read]).unwrap();
+            }
+            assert_eq!(last.contains("connection: close"), number == 9, "{last}");
+        }
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        serving.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_nothing_ends_all_the_same() {
+        let (mut client, server) = duplex(64);
+        let serving = tokio::spawn(serve(server, |_| async {
+            Response::new(Body::from("x".repeat(1 << 20)))
+        }));
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let begun = tokio::time::Instant::now();
+        serving.await.unwrap();
+        assert!(begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_secs(1));
     }
 }

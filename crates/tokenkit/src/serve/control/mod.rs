@@ -36,7 +36,7 @@ use http::HeaderMap;
 use store::{Following, Store};
 
 use self::api::UnderWay;
-pub(crate) use self::door::{Admin, Door, Visit};
+pub(crate) use self::door::{Admin, COOKIES, Door, Visit};
 pub(crate) use self::extract::{Form, SignedIn};
 pub(crate) use self::forget::forget_requests;
 pub(crate) use self::front::Front;

@@ -280,7 +280,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Locked(_) => Self::unavailable(
                 "store_busy",
-                "Another program is writing the store: try again in a moment.",
+                "The store is being written by others, and nothing was changed: try again in a moment.",
             ),
             error => Self::internal(error),
         }

@@ -11,7 +11,7 @@ use store::{Actor, Label, Scope, StoredToken};
 
 use super::draft::Draft;
 use super::fields::{self, Field, Line};
-use super::once::{self, Once, Outcome};
+use super::once::{self, Id, Once, Outcome};
 use super::shell::{Place, page, page_with};
 use super::{keys, parts};
 use crate::admin_token;
@@ -62,10 +62,10 @@ async fn create(
     let maker = control.clone();
     let made = once.make(&control, Actor::page(admin.id), move |writer| {
         let (token, stored) = maker.create_token_in(writer, &Maker::Random, new)?;
-        Ok((stored.id.to_string(), (token, stored)))
+        Ok((Id::Token(stored.id), (token, stored)))
     });
     Ok(match made.await? {
-        Outcome::Made((token, stored)) => shown(&visit.0, &token, &stored),
+        Outcome::Made((token, stored), notice) => shown(&visit.0, &token, &stored, &notice),
         Outcome::Before(id) => sent_before(&visit.0, &id),
     })
 }
@@ -156,10 +156,11 @@ fn row(token: &StoredToken, visit: &Visit, now: u64) -> Vec<Markup> {
     ]
 }
 
-fn shown(visit: &Visit, token: &SecretKey, stored: &StoredToken) -> Response {
+fn shown(visit: &Visit, token: &SecretKey, stored: &StoredToken, notice: &Markup) -> Response {
     let body = html! {
         p.way { a href=(PATH) { "Admin tokens" } }
         h1 { "Your new admin token" }
+        (notice)
         p { "Copy it now, to where it is safe: " strong { "it is not shown again" } "." }
         div.secret {
             label for="value" { "Token " (stored.name) " of scope " (stored.scope) }

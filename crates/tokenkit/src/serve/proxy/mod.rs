@@ -6,6 +6,7 @@
 //! before any of it was sent, another is tried. There are only so many of them:
 //! a request that finds none free waits for one, as a part of its time.
 
+mod cookies;
 mod forwarded;
 mod hop;
 mod slots;
@@ -17,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
@@ -116,9 +117,7 @@ impl Proxy {
 
         let (mut parts, body) = request.into_parts();
         hop::remove(&mut parts.headers);
-        if parts.version == Version::HTTP_2 {
-            join_cookies(&mut parts.headers);
-        }
+        cookies::pass_on(&mut parts.headers, parts.version);
         // Our own reading of the body answers the expectation.
         parts.headers.remove(EXPECT);
         if let Some(protocol) = offered {
@@ -216,24 +215,6 @@ fn remove_all(headers: &mut HeaderMap, are: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| are(name)).cloned().collect();
     for name in &names {
         headers.remove(name);
-    }
-}
-
-/// HTTP/2 has cookies apart, for its tables; before HTTP/1.1 they are one header
-/// again (RFC 9113, section 8.2.3), since some services read but the first.
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    if crumbs.by_ref().nth(1).is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    // Parts of header values make a header value.
-    if let Ok(cookies) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(COOKIE, cookies);
     }
 }
 

@@ -21,7 +21,7 @@ use store::{Idempotent, Writer};
 
 use super::answer::json;
 use super::etag::etag;
-use crate::serve::control::work::Maker;
+use crate::serve::control::work::{Fresh, Maker};
 use crate::serve::control::{Admin, Control, Fault, Problem};
 
 const HEADER: &str = "idempotency-key";
@@ -42,6 +42,16 @@ pub(super) struct Made {
     pub(super) revision: Option<i64>,
     /// Which secret is handed out with it.
     pub(super) secret: Secret,
+}
+
+impl Made {
+    /// The id, if it is a key.
+    fn key(&self) -> Option<KeyId> {
+        match self.secret {
+            Secret::Key(_) => self.body["id"].as_str()?.parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// A secret that an answer hands out.
@@ -150,8 +160,8 @@ impl Drop for Turn {
 }
 
 impl Control {
-    /// Answers a request that makes something: 201. `make` returns what was
-    /// made, and the secret in the clear.
+    /// Answers a request that makes something: 201, or 202 where it is not in
+    /// force yet. `make` returns what was made, and the secret in the clear.
     ///
     /// # Errors
     ///
@@ -168,11 +178,11 @@ impl Control {
     ) -> Result<Response<Body>, Problem> {
         let control = self.clone();
         let Some(key) = idempotency.key else {
-            let done = self.change(admin.actor(), move |writer| {
-                make(&control, writer, &Maker::Random)
+            let done = self.make(admin.actor(), move |writer| {
+                let (made, secret) = make(&control, writer, &Maker::Random)?;
+                Ok((made.key(), (made, secret, false)))
             });
-            let (made, secret) = done.await?;
-            return answer(made, secret, false);
+            return answer(done.await?);
         };
         let digest = |parts: &[&[u8]]| {
             let mut text = Vec::new();
@@ -185,7 +195,7 @@ impl Control {
         let (id, key) = (admin.id, digest(&[b"idempotency key", &key]));
         let request = digest(&[b"request", idempotency.target.as_bytes(), body]);
         let turn = self.under_way().begin((id, key))?;
-        let done = self.change(admin.actor(), move |writer| {
+        let done = self.make(admin.actor(), move |writer| {
             let _turn = turn;
             let secret = control.engine().secret();
             match writer.idempotent(id, &key, &request)? {
@@ -193,13 +203,13 @@ impl Control {
                     let (made, shown) = make(&control, writer, &maker(id, &key, &nonce))?;
                     let outcome = serde_json::to_value(&made).map_err(Problem::internal)?;
                     writer.set_outcome(id, &key, &outcome)?;
-                    Ok((made, shown, false))
+                    Ok((made.key(), (made, shown, false)))
                 }
                 Idempotent::Replay { nonce, outcome } => {
                     let outcome = outcome.unwrap_or_default();
                     let made: Made = serde_json::from_value(outcome).map_err(Problem::internal)?;
                     let shown = made.secret.again(&maker(id, &key, &nonce), secret)?;
-                    Ok((made, shown, true))
+                    Ok((made.key(), (made, shown, true)))
                 }
                 Idempotent::Mismatch => Err(Problem::invalid(vec![Fault::header(
                     "Idempotency-Key",
@@ -207,8 +217,7 @@ impl Control {
                 )])),
             }
         });
-        let (made, secret, replayed) = done.await?;
-        answer(made, secret, replayed)
+        answer(done.await?)
     }
 }
 
@@ -218,17 +227,20 @@ fn maker(id: KeyId, key: &[u8; 32], nonce: &[u8; 32]) -> Maker {
     Maker::Seed([id.as_bytes(), key, nonce].concat().into())
 }
 
-fn answer(
-    mut made: Made,
-    secret: Option<String>,
-    replayed: bool,
-) -> Result<Response<Body>, Problem> {
+/// What was made, its secret, and whether it had been made before.
+fn answer(fresh: Fresh<(Made, Option<String>, bool)>) -> Result<Response<Body>, Problem> {
+    let (mut made, secret, replayed) = fresh.made;
+    let status = if fresh.in_force {
+        StatusCode::CREATED
+    } else {
+        StatusCode::ACCEPTED
+    };
     if let (Some(member), Some(secret), Value::Object(body)) =
         (made.secret.member(), secret, &mut made.body)
     {
         body.insert(member.into(), secret.into());
     }
-    let mut answer = json(StatusCode::CREATED, &made.body)?;
+    let mut answer = json(status, &made.body)?;
     let headers = answer.headers_mut();
     let location = HeaderValue::try_from(made.location).map_err(Problem::internal)?;
     headers.insert(LOCATION, location);

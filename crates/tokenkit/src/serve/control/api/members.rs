@@ -5,9 +5,10 @@ use axum::body::Body;
 use axum::extract::FromRequest;
 use http::Request;
 use http::header::CONTENT_TYPE;
-use jiff::Timestamp;
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
+use crate::object_members::ObjectMembers;
 use crate::serve::control::extract::{Whole, wants_type};
 use crate::serve::control::{Control, Fault, Problem};
 use crate::settings::nearest;
@@ -35,15 +36,24 @@ impl FromRequest<Control> for Json {
 
 impl Json {
     fn of(bytes: bytes::Bytes) -> Result<Self, Problem> {
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(object)) => Ok(Self { object, bytes }),
-            Ok(_) => Err(Problem::invalid(vec![Fault::body("an object is wanted")])),
-            Err(error) => Err(Problem::bad_request(format!(
-                "The body is no JSON: line {}, column {}.",
-                error.line(),
-                error.column()
-            ))),
+        let ObjectMembers(members) =
+            serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+                Category::Data => Problem::invalid(vec![Fault::body("an object is wanted")]),
+                _ => Problem::bad_request(format!(
+                    "The body is no JSON: line {}, column {}.",
+                    error.line(),
+                    error.column()
+                )),
+            })?;
+        let mut object = Map::new();
+        for (name, value) in members {
+            if object.contains_key(&name) {
+                let fault = Fault::member(&hidden(name), "it stands twice");
+                return Err(Problem::invalid(vec![fault]));
+            }
+            object.insert(name, value);
         }
+        Ok(Self { object, bytes })
     }
 
     /// The members, to be taken out one by one.
@@ -185,7 +195,8 @@ pub(super) fn texts(value: &Value) -> Result<Vec<&str>, String> {
     items.map(|item| item.as_str().ok_or_else(wanted)).collect()
 }
 
-/// A time: RFC 3339, in whole seconds from 1970 to 9999; a fraction is cut off.
+/// A time: RFC 3339, in whole seconds from 1970 to 9999, of which the last day
+/// is as its beginning; a fraction is cut off.
 pub(super) fn time(value: &Value) -> Result<u64, String> {
     time_of(text(value)?)
 }
@@ -193,7 +204,7 @@ pub(super) fn time(value: &Value) -> Result<u64, String> {
 /// The same, of a text.
 pub(super) fn time_of(text: &str) -> Result<u64, String> {
     let wanted = || "a time as 2026-12-31T00:00:00Z (RFC 3339), from 1970 on, is wanted".to_owned();
-    let time: Timestamp = text.parse().map_err(|_| wanted())?;
+    let time = when::timestamp(text).ok_or_else(wanted)?;
     // The parser takes more than RFC 3339 has, such as names of time zones.
     if !text.is_ascii() || text.contains(['[', ' ']) || time.as_second() < 0 {
         return Err(wanted());
@@ -201,9 +212,9 @@ pub(super) fn time_of(text: &str) -> Result<u64, String> {
     u64::try_from(time.as_second()).map_err(|_| wanted())
 }
 
-/// A time as the API shows it.
+/// A time as the API shows it: one that no calendar has as the last that it has.
 pub(super) fn shown_time(unix_s: u64) -> String {
-    when::show_when(unix_s)
+    when::show_when(unix_s.min(when::LAST))
 }
 
 /// An error as it may be shown: what was sent could be a secret in a wrong

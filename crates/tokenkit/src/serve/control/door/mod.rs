@@ -22,8 +22,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use store::{Actor, MAX_TOKENS_IN_USE, Scope, Store, StoredToken};
 
-pub(crate) use self::sign_in::Visit;
 use self::sign_in::Visits;
+pub(crate) use self::sign_in::{COOKIES, Visit};
 use super::problem::Problem;
 use crate::admin_token;
 use crate::error::OperatorError;

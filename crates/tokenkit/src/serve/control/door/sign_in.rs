@@ -21,6 +21,8 @@ use crate::settings;
 /// browsers to that.
 const COOKIE: &str = "tokenkit_admin";
 const SECURE_COOKIE: &str = "__Host-tokenkit_admin";
+/// A browser sends them to every port of the host: they are for nobody else.
+pub(crate) const COOKIES: [&str; 2] = [COOKIE, SECURE_COOKIE];
 
 /// Seconds without a request after which somebody has to sign in again.
 const IDLE_S: u64 = 1800;

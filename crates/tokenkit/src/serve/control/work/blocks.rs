@@ -59,13 +59,17 @@ impl Control {
         if self.engine().block_of(ip, self.now()).is_none() {
             return Err(Problem::not_found(format!("{ip} is not blocked.")));
         }
-        // Written down first: what nobody could know of later is not done.
-        self.change(actor, move |writer| {
+        // Written down first: what nobody could know of later is not done. It is
+        // no change that would have to come into force.
+        let note = move |writer: &mut Writer<'_>| {
             Ok(writer.note("address.unblock", &ip.to_string(), &json!({}))?)
-        })
-        .await?;
-        self.engine().unblock(ip, self.now());
-        Ok(())
+        };
+        let control = self.clone();
+        let unblock = move |()| {
+            control.engine().unblock(ip, control.now());
+            Ok(())
+        };
+        self.keeper().write(actor, self.now(), note, unblock).await
     }
 
     /// The exempt blocks: those of the settings, then those that were added.

@@ -94,7 +94,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// 404, 409 for one that is revoked, 412; those of [`change`](Self::change).
+    /// 404, 409 for one that is revoked, 412, 422 for an expiry that is over and
+    /// was not there before; those of [`change`](Self::change).
     pub(crate) async fn change_key(
         &self,
         actor: Actor,
@@ -102,11 +103,19 @@ impl Control {
         seen: Precondition,
         change: KeyChange,
     ) -> Result<StoredKey, Problem> {
+        let control = self.clone();
         self.change(actor, move |writer| {
             let before = writer.key(id)?;
             seen.check(before.revision)?;
             if before.record.policy.state == KeyState::Revoked {
                 return Err(store::StoreError::Revoked(id).into());
+            }
+            let expires_at = change.expires_at.flatten();
+            if expires_at != before.record.policy.expires_at {
+                let faults = future(expires_at, control.now());
+                if !faults.is_empty() {
+                    return Err(Problem::invalid(faults));
+                }
             }
             let changed = writer.change_key(id, None, |key| {
                 let KeyChange {
@@ -226,7 +235,7 @@ pub(super) fn future(expires_at: Option<u64>, now: u64) -> Vec<Fault> {
     let fault = || {
         Fault::member(
             "expires_at",
-            "it lies in the past: a time to come is wanted",
+            "it lies in the past: a time to come is wanted; to stop what is there, disable or revoke it",
         )
     };
     is_over.then(fault).into_iter().collect()

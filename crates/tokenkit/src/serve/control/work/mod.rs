@@ -11,8 +11,8 @@ mod tokens;
 
 use std::time::Duration;
 
-use engine::{Prefix, SecretKey, ServerSecret, SessionToken};
-use store::{Actor, Store, Writer};
+use engine::{KeyId, Prefix, SecretKey, ServerSecret, SessionToken};
+use store::{Actor, CatchUpError, Store, Writer};
 
 pub(crate) use self::blocks::{BlockedAddress, ExemptBlock};
 pub(crate) use self::keys::{KeyChange, MAX_OVERLAP_S, NewKey, Rotation};
@@ -48,6 +48,13 @@ impl Maker {
             Self::Seed(seed) => Ok(SessionToken::derived(secret, seed)),
         }
     }
+}
+
+/// Something that was made.
+pub(crate) struct Fresh<T> {
+    pub(crate) made: T,
+    /// Whether it is in force, which it will be in any case.
+    pub(crate) in_force: bool,
 }
 
 /// What a change goes by: the revision that somebody saw.
@@ -102,16 +109,46 @@ impl Control {
     ) -> Result<T, Problem> {
         let (control, now) = (self.clone(), self.now());
         let done = self.keeper().write(actor, now, change, move |done| {
-            control.bring_into_force()?;
+            control.bring_into_force(None)?;
             Ok(done)
         });
         done.await
     }
 
+    /// As [`change`](Self::change), but for what makes something whose secret is
+    /// shown this once: it is handed out whether or not it is in force. `make`
+    /// tells the key's id, if it is a key.
+    ///
+    /// # Errors
+    ///
+    /// That of `make`, after which nothing was made; or the store cannot be
+    /// written.
+    pub(crate) async fn make<T: Send + 'static>(
+        &self,
+        actor: Actor,
+        make: impl FnOnce(&mut Writer<'_>) -> Result<(Option<KeyId>, T), Problem> + Send + 'static,
+    ) -> Result<Fresh<T>, Problem> {
+        let (control, now) = (self.clone(), self.now());
+        let done = self.keeper().write(actor, now, make, move |(key, made)| {
+            let in_force = control.bring_into_force(key).is_ok();
+            Ok(Fresh { made, in_force })
+        });
+        done.await
+    }
+
     /// Waits until all that was committed before is in force here, admin tokens
-    /// included.
-    fn bring_into_force(&self) -> Result<(), Problem> {
-        let caught_up = self.following().catch_up(IN_FORCE);
+    /// and this new key included.
+    fn bring_into_force(&self, key: Option<KeyId>) -> Result<(), Problem> {
+        let caught_up = match self.following().catch_up(IN_FORCE) {
+            // Damaged rows, and keys for which there is no room: a change is
+            // about none of the former, and at most about one of the latter.
+            Err(CatchUpError::AllBut(_))
+                if key.is_none_or(|id| self.engine().key_policy(id).is_some()) =>
+            {
+                Ok(())
+            }
+            caught_up => caught_up,
+        };
         let not_yet = |cause: &dyn std::fmt::Display| {
             tracing::error!(%cause, "a change made at the admin address is not in force yet");
             Problem::unavailable(

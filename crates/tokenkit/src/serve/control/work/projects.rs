@@ -4,7 +4,7 @@ use engine::Name;
 use store::{Actor, Label, Project, Writer};
 
 use super::Precondition;
-use crate::serve::control::{Control, Problem};
+use crate::serve::control::{Control, Fault, Problem};
 
 /// A project to be made.
 #[derive(Clone, Debug)]
@@ -18,12 +18,16 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// 409 where it is there.
+    /// 409 where it is there; 422 for a name of which a URL cannot be made.
     pub(crate) fn create_project_in(
         &self,
         writer: &mut Writer<'_>,
         new: NewProject,
     ) -> Result<Project, Problem> {
+        if matches!(new.name.as_str(), "." | "..") {
+            let fault = Fault::member("name", "one or two dots name no place in a URL");
+            return Err(Problem::invalid(vec![fault]));
+        }
         Ok(writer.add_project(new.name, &new.label)?)
     }
 

@@ -23,8 +23,9 @@ pub(super) fn page(
     visit: &Visit,
     key: &SecretKey,
     stored: &StoredKey,
+    notice: &Markup,
 ) -> Response {
-    shown(control, visit, key, stored, &html! {})
+    shown(control, visit, key, stored, notice)
 }
 
 /// A key that was made in the place of another.
@@ -34,10 +35,12 @@ pub(super) fn rotated(
     key: &SecretKey,
     stored: &StoredKey,
     old: &StoredKey,
+    notice: &Markup,
 ) -> Response {
     let id = old.record.id;
     let until = old.record.policy.expires_at;
     let about = html! {
+        (notice)
         p {
             "The old key, " a href={ "/keys/" (id) } { (id) } ", "
             @match until {

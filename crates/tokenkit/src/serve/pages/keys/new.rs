@@ -10,7 +10,7 @@ use super::{PATH, minted, policy, project_list, project_names};
 use crate::serve::control::{Control, Form, Maker, Problem, SignedIn, Visit};
 use crate::serve::pages::draft::Draft;
 use crate::serve::pages::fields;
-use crate::serve::pages::once::{self, Once, Outcome};
+use crate::serve::pages::once::{self, Id, Once, Outcome};
 use crate::serve::pages::shell::{Place, page_with};
 
 pub(super) async fn show(
@@ -37,10 +37,12 @@ pub(super) async fn create(
     let maker = control.clone();
     let made = once.make(&control, Actor::page(admin.id), move |writer| {
         let (key, stored) = maker.create_key_in(writer, &Maker::Random, wanted.into_new())?;
-        Ok((stored.record.id.to_string(), (key, stored)))
+        Ok((Id::Key(stored.record.id), (key, stored)))
     });
     Ok(match made.await? {
-        Outcome::Made((key, stored)) => minted::page(&control, &visit.0, &key, &stored),
+        Outcome::Made((key, stored), notice) => {
+            minted::page(&control, &visit.0, &key, &stored, &notice)
+        }
         Outcome::Before(id) => minted::sent_before(&visit.0, &id),
     })
 }

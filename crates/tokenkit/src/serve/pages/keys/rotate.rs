@@ -10,7 +10,7 @@ use super::{id, minted, name, policy, seen};
 use crate::serve::control::{Control, Form, Maker, Problem, Rotation, SignedIn, Visit};
 use crate::serve::pages::draft::Draft;
 use crate::serve::pages::fields::{self, Field, Line};
-use crate::serve::pages::once::{self, Once, Outcome};
+use crate::serve::pages::once::{self, Id, Once, Outcome};
 use crate::serve::pages::shell::{Place, page_with};
 
 /// How long both may work: seconds, and what they are called.
@@ -74,10 +74,12 @@ pub(super) async fn rotate(
     let maker = control.clone();
     let made = once.make(&control, Actor::page(admin.id), move |writer| {
         let (key, new, old) = maker.rotate_key_in(writer, &Maker::Random, id, &seen, rotation)?;
-        Ok((new.record.id.to_string(), (key, new, old)))
+        Ok((Id::Key(new.record.id), (key, new, old)))
     });
     Ok(match made.await? {
-        Outcome::Made((key, new, old)) => minted::rotated(&control, &visit.0, &key, &new, &old),
+        Outcome::Made((key, new, old), notice) => {
+            minted::rotated(&control, &visit.0, &key, &new, &old, &notice)
+        }
         Outcome::Before(id) => minted::sent_before(&visit.0, &id),
     })
 }
