@@ -299,3 +299,23 @@ fn what_is_not_meant_for_the_server_is_refused_before_all_else() {
     let bare = Client::connect(server.admin).ask_as(&host, "GET /metrics", "", "");
     assert_eq!(bare.status, 401);
 }
+
+#[test]
+fn one_address_keeps_no_other_from_asking_for_health() {
+    let server = Server::start("", "");
+    let connect = || Client::connect_from([127, 0, 3, 9].into(), server.admin);
+    let mut held: Vec<_> = (0..32).map(|_| connect()).collect();
+    // Each is open and sends nothing more for now.
+    for client in &mut held {
+        client.send("GET /hea");
+    }
+    for mut more in (0..40).map(|_| connect()) {
+        assert!(more.is_closed(), "more than its half");
+    }
+    let asked = || Client::connect(server.admin).ask("GET /healthz", "").status;
+    assert_eq!(asked(), 200);
+    for client in &mut held {
+        client.send("lthz HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(client.answer(false).status, 200);
+    }
+}

@@ -18,8 +18,9 @@ use tokio::time::{sleep, timeout};
 
 use super::front::Front;
 use crate::error::OperatorError;
+use crate::serve::per_address::PerAddress;
 
-/// Connections open at a time.
+/// Connections open at a time, half of them of one address.
 const MAX_CONNECTIONS: usize = 64;
 /// The life of a connection, whatever it does.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -55,6 +56,8 @@ pub(crate) fn start(listener: TcpListener, front: Arc<Front>) -> Result<(), Oper
 
 async fn accept(listener: tokio::net::TcpListener, front: Arc<Front>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // Whoever holds on to its half keeps nobody else from asking for health.
+    let per_address = Arc::new(PerAddress::new(0, MAX_CONNECTIONS, 0));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -69,6 +72,9 @@ async fn accept(listener: tokio::net::TcpListener, front: Arc<Front>) {
             sleep(BACKOFF).await;
             continue;
         };
+        let Some(one_of) = per_address.one_more(ends.peer.ip(), 0, false) else {
+            continue;
+        };
         let front = Arc::clone(&front);
         tokio::spawn(async move {
             serve(stream, |request| {
@@ -76,6 +82,8 @@ async fn accept(listener: tokio::net::TcpListener, front: Arc<Front>) {
                 async move { front.answer(request, ends).await }
             })
             .await;
+            // The share first: with the place the next may be taken at once.
+            drop(one_of);
             drop(place);
         });
     }
