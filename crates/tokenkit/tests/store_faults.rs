@@ -1,19 +1,16 @@
 //! A disk that fails or is full, at each write to the data folder in turn: what
 //! was acknowledged is there, what was there before stays, nothing is half
 //! there, and the operator is told in one line.
-//!
-//! The writes fail by way of a small library in C, which is loaded before the C
-//! library. Whatever builds this program has a C compiler.
 #![cfg(target_os = "linux")]
 
 mod cli_support;
+mod failing_calls;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cli_support::{Place, Ran, json};
 use engine::SecretKey;
-use tempfile::TempDir;
+use failing_calls::FailingCalls;
 
 /// More calls than any command here makes.
 const MOST_CALLS: u32 = 200;
@@ -24,41 +21,24 @@ const HOW: [(&str, &str); 3] = [
     ("half", "is full|No space left"),
 ];
 
-/// The library, built.
-struct FailingCalls {
-    folder: TempDir,
-}
-
-impl FailingCalls {
-    fn build() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_faults/failing_calls.c");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(folder.path().join("failing_calls.so"))
-            .arg(source)
-            .arg("-ldl")
-            .status()
-            .expect("a C compiler (cc), as the key store needs one to be built");
-        assert!(built.success());
-        Self { folder }
-    }
-
-    /// Runs a command in a place where a call fails; and whether it came to it.
-    fn run(&self, place: &Place, (how, at): (&str, u32), arguments: &[&str]) -> (Ran, bool) {
-        let mark = self.folder.path().join("mark");
-        let _ = std::fs::remove_file(&mark);
-        let output = place
-            .command(arguments)
-            .env("LD_PRELOAD", self.folder.path().join("failing_calls.so"))
-            .env("FAIL_AT", at.to_string())
-            .env("FAIL_HOW", how)
-            .env("FAIL_MARK", &mark)
-            .output()
-            .unwrap();
-        (output.into(), mark.exists())
-    }
+/// Runs a command in a place where a call fails; and whether it came to it.
+fn run(
+    failing: &FailingCalls,
+    place: &Place,
+    (how, at): (&str, u32),
+    arguments: &[&str],
+) -> (Ran, bool) {
+    let mark = failing.mark();
+    let _ = std::fs::remove_file(&mark);
+    let mut command = place.command(arguments);
+    failing.load(&mut command);
+    let output = command
+        .env("FAIL_AT", at.to_string())
+        .env("FAIL_HOW", how)
+        .env("FAIL_MARK", &mark)
+        .output()
+        .unwrap();
+    (output.into(), mark.exists())
 }
 
 /// Runs a command, each time in a new copy of a folder, in which another call
@@ -73,7 +53,7 @@ fn at_each_call(from: Option<&Place>, arguments: &[&str], check: impl Fn(&Place,
             if let Some(from) = from {
                 copy(&from.path("tokenkit-data"), &place.path("tokenkit-data"));
             }
-            let (ran, failed) = failing.run(&place, (how, at), arguments);
+            let (ran, failed) = run(&failing, &place, (how, at), arguments);
             let what = format!("call {at} fails ({how}): {ran:?}");
             match ran.code {
                 Some(0) => assert_eq!(ran.err, "", "{what}"),
@@ -157,6 +137,92 @@ fn a_revocation_that_was_acknowledged_holds() {
             place.ok(&["key", "revoke", &first, &second]);
         },
     );
+}
+
+#[test]
+fn a_limit_that_was_lowered_is_so() {
+    let before = Place::new();
+    let (id, _) = before.key();
+    let was = before.show(&id)["hourly_limit"].clone();
+    let set = ["key", "set", &id, "--limit", "7"];
+    at_each_call(Some(&before), &set, |place, ran, what| {
+        let limit = &place.show(&id)["hourly_limit"];
+        assert!(
+            *limit == 7 || (ran.code == Some(2) && *limit == was),
+            "{limit}: {what}"
+        );
+        place.ok(&set);
+    });
+}
+
+#[test]
+fn a_session_that_was_shown_is_there_and_one_that_was_ended_is_gone() {
+    let sessions = |place: &Place| {
+        let all = json(&place.ok(&["session", "list", "--json"]));
+        let states = all.as_array().unwrap().iter();
+        states
+            .map(|session| session["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = Place::new();
+    before.key();
+    let create = [
+        "session",
+        "create",
+        "--project",
+        "p1",
+        "--user",
+        "u1",
+        "--json",
+    ];
+    at_each_call(Some(&before), &create, |place, ran, what| {
+        let made = sessions(place);
+        assert!(
+            made.len() == 1 || (ran.code == Some(2) && made.is_empty()),
+            "{what}"
+        );
+        place.ok(&create);
+    });
+    let id = json(&before.ok(&create))["id"].as_str().unwrap().to_owned();
+    let end = ["session", "end", &id];
+    at_each_call(Some(&before), &end, |place, ran, what| {
+        let states = sessions(place);
+        assert!(
+            states == ["ended"] || (ran.code == Some(2) && states == ["active"]),
+            "{states:?}: {what}"
+        );
+        place.ok(&end);
+    });
+}
+
+#[test]
+fn an_admin_token_that_was_revoked_is_so() {
+    let tokens = |place: &Place| {
+        let all = json(&place.ok(&["admin", "token", "list", "--json"]));
+        let states = all.as_array().unwrap().iter();
+        states
+            .map(|token| token["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = Place::new();
+    before.key();
+    let create = [
+        "admin", "token", "create", "--name", "t", "--scope", "read", "--json",
+    ];
+    let id = json(&before.ok(&create))["id"].as_str().unwrap().to_owned();
+    at_each_call(Some(&before), &create, |place, ran, what| {
+        let made = tokens(place).len();
+        assert!(made == 2 || (ran.code == Some(2) && made == 1), "{what}");
+    });
+    let revoke = ["admin", "token", "revoke", &id];
+    at_each_call(Some(&before), &revoke, |place, ran, what| {
+        let states = tokens(place);
+        assert!(
+            states == ["revoked"] || (ran.code == Some(2) && states == ["active"]),
+            "{states:?}: {what}"
+        );
+        place.ok(&revoke);
+    });
 }
 
 #[test]

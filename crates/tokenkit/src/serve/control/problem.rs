@@ -282,6 +282,14 @@ impl From<StoreError> for Problem {
                 "store_busy",
                 "The store is being written by others, and nothing was changed: try again in a moment.",
             ),
+            StoreError::Full(_) | StoreError::Disk { .. } | StoreError::ReadOnly(_) => {
+                tracing::error!(%error, "the store cannot be written");
+                Self::unavailable(
+                    "store_not_writable",
+                    "The store cannot be written: its disk is full, fails, or may not be written. The \
+                     server's log says more. Look before you make the change again.",
+                )
+            }
             error => Self::internal(error),
         }
     }

@@ -6,6 +6,9 @@
  *   once    EIO, this one call
  *   full    ENOSPC, this call and each write after it
  *   half    half of it is written, and then as above
+ *
+ * With FAIL_WHILE in the place of these, each write fails with ENOSPC as long as
+ * a file of that name is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,10 +27,11 @@ enum how { GOES_ON, FAILS, FAILS_HALF };
 static enum how outcome(int fd, int writes) {
     char link[64], path[4096];
     const char *at = getenv("FAIL_AT"), *how = getenv("FAIL_HOW"), *mark = getenv("FAIL_MARK");
+    const char *during = getenv("FAIL_WHILE");
     ssize_t length;
     long number;
 
-    if (at == NULL || how == NULL || mark == NULL) {
+    if (during == NULL && (at == NULL || how == NULL || mark == NULL)) {
         return GOES_ON;
     }
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -38,6 +42,13 @@ static enum how outcome(int fd, int writes) {
     path[length] = 0;
     if (strstr(path, "/tokenkit-data/") == NULL) {
         return GOES_ON;
+    }
+    if (during != NULL) {
+        if (!writes || access(during, F_OK) != 0) {
+            return GOES_ON;
+        }
+        errno = ENOSPC;
+        return FAILS;
     }
     number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
     if (number < atol(at) || (number > atol(at) && (!writes || strcmp(how, "once") == 0))) {
