@@ -363,6 +363,53 @@ fn no_key_inherits_anything_after_the_machine_stopped() {
     assert_eq!(guess(&engine, [192, 0, 2, 9], 1), Reason::MalformedKey);
 }
 
+/// The file had grown, and all but its first page had reached the disk: what that
+/// says of lines and of their room is older than what lies there.
+#[test]
+fn a_file_that_grew_takes_keys_after_the_machine_stopped() {
+    const LATE: u64 = 5_000_000;
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    // They nearly fill the room that a new file has.
+    engine
+        .put_keys((0..65_000).map(record_fast).collect())
+        .unwrap();
+    let early = fs::read(&path).unwrap();
+    engine
+        .put_keys((65_000..70_000).map(record_fast).collect())
+        .unwrap();
+    put(&engine, LATE, 5);
+    for _ in 0..2 {
+        assert_eq!(ask(&engine, LATE), Reason::Allowed);
+    }
+    drop(engine);
+    assert!(peek(&path, ROOM_AT) > FIRST_ROOM && peek(&path, TAKEN_AT) > FIRST_ROOM);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&early[..4096], 0).unwrap();
+    poke(&path, BOOT_AT, 1);
+    let begun_anew = folder.path().join("begun-anew");
+    fs::copy(&path, &begun_anew).unwrap();
+    let used_late = |path| {
+        let keys = LedgerView::open(path).unwrap().keys(Hour::of(NOW));
+        let late = keys.into_iter().find(|seen| seen.id == key(LATE).id());
+        late.and_then(|late| late.used)
+    };
+    {
+        let engine = open(&path);
+        // Those that were there, with some that were not, as at a server's start.
+        engine
+            .put_keys((0..70_100).map(record_fast).collect())
+            .unwrap();
+        let view = LedgerView::open(&path).unwrap();
+        assert_eq!(view.report(NOW).damage, Vec::<String>::new());
+    }
+    assert_eq!(used_late(&path), Some(2));
+    // And where nobody opens it before it is begun anew.
+    reset_ledger(&begun_anew, &failures(), true, NOW).unwrap();
+    assert_eq!(used_late(&begun_anew), Some(2));
+}
+
 /// The signal that was ignored before still is, for who sends it. In a process
 /// of its own, for signals are the whole process's.
 #[test]

@@ -384,8 +384,9 @@ impl<'a, A: Area> Directory<'a, A> {
 
     /// Counts the lines again, if the machine was started since they were
     /// counted: then the counter may be older than what leads to lines, and
-    /// would give them out a second time. Before any is given out. Linear in the
-    /// size of the directory, once for a start of the machine; several
+    /// would give them out a second time; and so may be what is said of their
+    /// room, which no line is given out beyond. Before any is given out. Linear
+    /// in the size of the directory, once for a start of the machine; several
     /// processes may do it at once.
     pub(super) fn recover(&self, boot: Option<u64>) {
         let control = self.control;
@@ -410,6 +411,12 @@ impl<'a, A: Area> Directory<'a, A> {
         });
         // Not beyond what can be reached: that would be damage.
         let last = u64::from(last).min(self.area.lines().saturating_sub(1));
+        // First, so that no more lines are said to be taken than there is room
+        // for. A line that is led to was once given out, and the file's length
+        // was on the disk before that; of those behind it, which another may be
+        // reserving at this moment, nobody knows. Release, as where the file
+        // grows: who sees the room finds the file as long.
+        control.room().fetch_max(last + 1, Ordering::Release);
         // Relaxed, and for what rests: published by the store behind.
         control.taken().fetch_max(last + 1, Ordering::Relaxed);
         // Relaxed: as above.

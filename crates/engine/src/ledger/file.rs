@@ -86,9 +86,11 @@ impl LedgerFile {
         if metadata.len() < least {
             return Err(LedgerError::CutShort(path.into()));
         }
-        // What it has, and that much again.
+        // What it has, and that much again. Not what it says that it has, which
+        // is older than its length if the machine stopped after it had grown:
+        // keys that came last would lie beyond our reach.
         let bytes = area_lines.next_multiple_of(PAGE_LINES).saturating_mul(LINE);
-        let bytes = usize::try_from(least.saturating_add(bytes));
+        let bytes = usize::try_from(metadata.len().saturating_add(bytes));
         let bytes = bytes.map_err(|_| io("map")(io::ErrorKind::OutOfMemory.into()))?;
         let reserved = Reserved::new(bytes).map_err(io("set address space aside for"))?;
         let guard =
