@@ -410,6 +410,37 @@ fn a_file_that_grew_takes_keys_after_the_machine_stopped() {
     assert_eq!(used_late(&begun_anew), Some(2));
 }
 
+/// A slot had gone from a removed key to another, of which the removed key's word
+/// had not reached the disk; then both keys are there.
+#[test]
+fn no_two_keys_have_one_budget_after_the_machine_stopped() {
+    let folder = folder();
+    let path = folder.path().join("ledger");
+    let engine = open(&path);
+    put(&engine, 1, 5);
+    put(&engine, 2, 5);
+    for _ in 0..5 {
+        assert_eq!(ask(&engine, 2), Reason::Allowed);
+    }
+    engine.remove_key(key(1).id()).unwrap();
+    drop(engine);
+    // Both nodes are in the first line of the area, and each word that tells of a
+    // slot ends in its number.
+    let places = [1, 5].map(|word| area_at(&path) + 64 + word * 8);
+    let [first, second] = places.map(|at| peek(&path, at));
+    let slot = second as u32;
+    assert!(slot > 0 && first as u32 > 0 && first as u32 != slot);
+    poke(&path, places[0], first >> 32 << 32 | u64::from(slot));
+    poke(&path, BOOT_AT, 1);
+    let engine = open(&path);
+    put(&engine, 1, 5);
+    put(&engine, 2, 5);
+    let view = LedgerView::open(&path).unwrap();
+    assert_eq!(view.report(NOW).damage, Vec::<String>::new());
+    assert_eq!(ask(&engine, 2), Reason::HourlyLimit, "what it used is used");
+    assert_eq!(ask(&engine, 1), Reason::Allowed, "and is its own");
+}
+
 /// The signal that was ignored before still is, for who sends it. In a process
 /// of its own, for signals are the whole process's.
 #[test]

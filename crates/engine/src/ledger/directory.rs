@@ -9,7 +9,7 @@
 //!
 //! What is given out is written over first: if the machine stops, pages reach
 //! the disk in any order, and a line may hold what the counter of lines no
-//! longer knows of ([`Directory::recover`]).
+//! longer knows of (see `recover`).
 //!
 //! A node stays its key's for ever. The slot that it names does not: given back,
 //! it rests until its ring has run out, and is then anybody's. All that is
@@ -31,7 +31,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::time::Hour;
 
 /// Nodes in a line.
-const NODES_PER_LINE: u32 = 2;
+pub(super) const NODES_PER_LINE: u32 = 2;
 /// Heads in a line.
 pub(super) const HEADS_PER_LINE: u32 = 16;
 /// Steps of a path after which it cannot be one: each but the first 32 follows
@@ -380,49 +380,6 @@ impl<'a, A: Area> Directory<'a, A> {
             left = left.min(self.most_nodes());
         }
         whole
-    }
-
-    /// Counts the lines again, if the machine was started since they were
-    /// counted: then the counter may be older than what leads to lines, and
-    /// would give them out a second time; and so may be what is said of their
-    /// room, which no line is given out beyond. Before any is given out. Linear
-    /// in the size of the directory, once for a start of the machine; several
-    /// processes may do it at once.
-    pub(super) fn recover(&self, boot: Option<u64>) {
-        let control = self.control;
-        // Acquire pairs with the store below: the lines were counted.
-        let counted = control.boot().load(Ordering::Acquire);
-        if boot.is_some_and(|boot| boot == counted) {
-            return;
-        }
-        let (mut last, mut resting) = (0, 0);
-        // What is damaged leads to no line that could be given out.
-        self.each(&mut |number, node| {
-            last = last.max(number / NODES_PER_LINE);
-            match node.found() {
-                Place::Nowhere => {}
-                Place::Held(slot) => last = last.max(slot),
-                Place::Resting { slot, .. } => {
-                    last = last.max(slot);
-                    resting += 1;
-                }
-            }
-            Ok(true)
-        });
-        // Not beyond what can be reached: that would be damage.
-        let last = u64::from(last).min(self.area.lines().saturating_sub(1));
-        // First, so that no more lines are said to be taken than there is room
-        // for. A line that is led to was once given out, and the file's length
-        // was on the disk before that; of those behind it, which another may be
-        // reserving at this moment, nobody knows. Release, as where the file
-        // grows: who sees the room finds the file as long.
-        control.room().fetch_max(last + 1, Ordering::Release);
-        // Relaxed, and for what rests: published by the store behind.
-        control.taken().fetch_max(last + 1, Ordering::Relaxed);
-        // Relaxed: as above.
-        control.resting().fetch_max(resting, Ordering::Relaxed);
-        // Release publishes both to whoever need not count.
-        control.boot().store(boot.unwrap_or(0), Ordering::Release);
     }
 
     /// Where the slot of a key is.

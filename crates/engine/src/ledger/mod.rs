@@ -27,6 +27,9 @@ mod node;
 mod own_slots;
 #[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
 mod place;
+#[cfg(any(test, all(target_os = "linux", not(any(loom, miri)))))]
+#[cfg_attr(any(loom, miri), allow(dead_code, reason = "used by the file alone"))]
+mod recover;
 mod region;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod reset;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+#[cfg(not(loom))]
+use super::directory::NODES_PER_LINE;
 use super::directory::{Area, Control, Directory, HEADS_PER_LINE};
 use super::spares::Spares;
 use super::{LedgerFault, Line, UsageLine};
@@ -79,6 +81,22 @@ impl Shared {
     #[cfg(not(loom))]
     pub(super) fn nodes(&self) -> &[Line] {
         &self.area[1..]
+    }
+
+    /// Where it is told which slot a key has.
+    #[cfg(not(loom))]
+    pub(super) fn word(&self, key: KeyId) -> &AtomicU64 {
+        let mut word = None;
+        self.with(|directory| {
+            directory.each(&mut |number, node| {
+                if node.id_bits() == Some(key.to_bits()) {
+                    word = Some((number / NODES_PER_LINE, number % NODES_PER_LINE * 4 + 1));
+                }
+                Ok(true)
+            });
+        });
+        let (line, at) = word.unwrap();
+        &self.area[line as usize].0[at as usize]
     }
 
     /// Says that so many lines were taken.

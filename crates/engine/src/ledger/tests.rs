@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::thread;
 
+use super::place::Place;
 use super::plain::{Shared, hour, key};
 use super::{LedgerFault, SlotsError};
 use crate::sync::Ordering;
@@ -124,6 +125,99 @@ fn lines_that_are_led_to_are_not_given_out_again() {
     }
     for (n, slot) in slots.iter().enumerate() {
         assert_eq!(shared.claim(key(n), 20), *slot);
+    }
+}
+
+/// Of a slot that went from one key to another the machine's stop left the new
+/// key's word on the disk, and of the old one's what it was before. Whichever
+/// of their nodes is the first, and whether the new key is there or gone again.
+#[test]
+fn a_slot_that_was_given_on_is_one_keys_after_the_machine_stopped() {
+    for (old, new, is_held) in [(0, 1, true), (1, 0, true), (0, 1, false), (1, 0, false)] {
+        let shared = Shared::new(64);
+        // Their nodes, in this order.
+        for n in 0..2 {
+            shared.claim(key(n), 10);
+            shared.give_back(key(n), if n == old { 10 } else { 15 });
+        }
+        let before = shared.word(key(old)).load(Ordering::Relaxed);
+        // The new key's own went to another before.
+        shared
+            .word(key(new))
+            .store(Place::Nowhere.word(), Ordering::Relaxed);
+        let slot = shared.claim(key(new), 20);
+        assert_eq!(Place::of(before), {
+            let since = hour(10);
+            Place::Resting { slot, since }
+        });
+        shared.count(slot, hour(20), 5);
+        if !is_held {
+            shared.give_back(key(new), 20);
+        }
+        shared.word(key(old)).store(before, Ordering::Relaxed);
+        shared.with(|directory| {
+            directory.control.resting().store(0, Ordering::Relaxed);
+            directory.recover(Some(7));
+            let resting = directory.control.resting().load(Ordering::Relaxed);
+            assert_eq!(resting, u64::from(!is_held));
+        });
+        let olds = shared.claim(key(old), 20);
+        assert_ne!(olds, slot, "two keys, one slot");
+        assert_eq!(shared.ring(olds).used(hour(20)), Some(0));
+        assert_eq!(shared.claim(key(new), 20), slot);
+        assert_eq!(shared.ring(slot).used(hour(20)), Some(5));
+    }
+}
+
+/// Keys of which each has what it had, and no two the same, as they were found.
+#[test]
+fn a_whole_directory_is_left_as_it_is_after_the_machine_stopped() {
+    let shared = Shared::new(64);
+    for n in 0..9 {
+        shared.claim(key(n), 20);
+        if n % 3 == 0 {
+            shared.give_back(key(n), 20 + n as u32);
+        }
+    }
+    let words = || [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|n| shared.word(key(n)).load(Ordering::Relaxed));
+    let before = words();
+    shared.with(|directory| directory.recover(Some(7)));
+    assert_eq!(words(), before);
+}
+
+/// Numbers that no slot has, the same in several nodes, and nodes that are shown
+/// without end.
+#[test]
+fn nonsense_is_left_within_its_bounds_after_the_machine_stopped() {
+    let beyond = |slot| Place::Resting {
+        slot,
+        since: hour(20),
+    };
+    for word in [
+        Place::Held(u32::MAX),
+        beyond(u32::MAX),
+        beyond(0),
+        Place::Held(0),
+        beyond(64),
+    ] {
+        for branches in [0, 2 << 32 | 2] {
+            let shared = Shared::new(64);
+            for n in 0..9 {
+                shared.claim(key(n), 20);
+                shared.word(key(n)).store(word.word(), Ordering::Relaxed);
+            }
+            for line in shared.nodes() {
+                for at in [2, 3, 6, 7] {
+                    line.0[at].fetch_or(branches, Ordering::Relaxed);
+                }
+            }
+            shared.with(|directory| {
+                directory.recover(Some(7));
+                for counted in [directory.control.room(), directory.control.taken()] {
+                    assert!(counted.load(Ordering::Relaxed) <= 64);
+                }
+            });
+        }
     }
 }
 
