@@ -21,6 +21,9 @@ pub(super) struct OwnSlots {
     resting: BTreeMap<(Hour, u32), KeyId>,
     /// The same by key: each has one slot at most.
     of: HashMap<KeyId, (Hour, u32)>,
+    /// The hour of the last change. A slot rests from a later one only where its
+    /// ring holds that.
+    last: Hour,
 }
 
 /// A slot that was taken.
@@ -56,6 +59,7 @@ impl OwnSlots {
             capacity,
             resting: BTreeMap::new(),
             of: HashMap::new(),
+            last: Hour::of(0),
         }
     }
 
@@ -173,7 +177,14 @@ impl OwnSlots {
     /// now: the clock was ahead, and might else keep a slot away for years. But
     /// not what was charged in such an hour: the clock may come to it again, and
     /// its key back, whose budget is then what it was.
+    ///
+    /// There are new ones of the first kind only where the clock went back since
+    /// the last change. Of the second there may be as many as keys, and for
+    /// hours: looked at each time, they would make a change take as long.
     fn correct(&mut self, now: Hour, newest: impl Fn(u32) -> Hour) {
+        if now >= std::mem::replace(&mut self.last, now) {
+            return;
+        }
         let mut ahead = Vec::new();
         while let Some(last) = self.resting.last_entry()
             && last.key().0 > now
@@ -259,6 +270,37 @@ mod tests {
         assert!(take_at(&mut slots, 2, 40).is_some());
     }
 
+    /// The clock stepped back after many keys were charged, and then they go: how
+    /// often the rings are looked at.
+    #[test]
+    fn what_was_charged_ahead_of_the_clock_is_not_looked_at_with_every_change() {
+        const KEYS: u32 = if cfg!(miri) { 20 } else { 500 };
+        let mut slots = OwnSlots::new(KEYS);
+        let keys = || (0..KEYS).map(|n| key(n.into())).collect();
+        slots.take(KEYS as usize, keys, hour(20), |_| hour(0));
+        let looks = std::cell::Cell::new(0);
+        let newest = |_| {
+            looks.set(looks.get() + 1);
+            hour(20)
+        };
+        for n in 0..KEYS {
+            slots.give_back(key(n.into()), n, hour(19), newest);
+        }
+        assert_eq!(looks.take(), KEYS, "as each goes");
+        let mut come_and_go = |at| {
+            for n in 0..KEYS {
+                let keys = || vec![key(n.into())];
+                let taken = slots.take(1, keys, hour(at), newest).unwrap();
+                assert_eq!(taken.map(|taken| taken.slot).collect::<Vec<_>>(), [n]);
+                slots.give_back(key(n.into()), n, hour(at), newest);
+            }
+            looks.take()
+        };
+        assert_eq!(come_and_go(19), KEYS);
+        assert_eq!(come_and_go(18), 2 * KEYS, "and all once, for a step back");
+        assert_eq!(come_and_go(19), KEYS);
+    }
+
     /// What is known of a slot that was ever given out.
     #[derive(Clone, Copy, PartialEq, Debug)]
     enum Seen {
@@ -270,6 +312,8 @@ mod tests {
     struct Model {
         capacity: usize,
         slots: HashMap<u32, Seen>,
+        /// The latest hour of a slot's ring, where anything was charged.
+        charged: HashMap<u32, u64>,
     }
 
     impl Model {
@@ -286,10 +330,15 @@ mod tests {
             })
         }
 
+        fn newest(&self, slot: u32) -> u64 {
+            self.charged.get(&slot).copied().unwrap_or(0)
+        }
+
         fn clock_says(&mut self, now: u64) {
-            for seen in self.slots.values_mut() {
+            for (slot, seen) in &mut self.slots {
                 if let Seen::Resting { since, .. } = seen {
-                    *since = now.min(*since);
+                    let newest = self.charged.get(slot).copied().unwrap_or(0);
+                    *since = now.max(newest).min(*since);
                 }
             }
         }
@@ -310,6 +359,7 @@ mod tests {
         /// Those of the keys that hold no slot.
         Take(Vec<u64>),
         GiveBack(u64),
+        Charge(u64),
         Clock(u64),
     }
 
@@ -318,6 +368,7 @@ mod tests {
         prop_oneof![
             keys.prop_map(|keys| Op::Take(keys.into_iter().collect())),
             (0..9_u64).prop_map(Op::GiveBack),
+            (0..9_u64).prop_map(Op::Charge),
             (100..130_u64).prop_map(Op::Clock),
         ]
     }
@@ -335,16 +386,25 @@ mod tests {
             ops in proptest::collection::vec(op(), 0..80),
         ) {
             let mut slots = OwnSlots::new(capacity);
-            let mut model = Model { capacity: capacity as usize, slots: HashMap::new() };
+            let mut model = Model {
+                capacity: capacity as usize,
+                slots: HashMap::new(),
+                charged: HashMap::new(),
+            };
             let mut now = 100;
             for op in ops {
                 match op {
                     Op::Clock(to) => now = to,
+                    Op::Charge(number) => {
+                        let Some(slot) = model.holds(number) else { continue };
+                        model.charged.insert(slot, now.max(model.newest(slot)));
+                    }
                     Op::GiveBack(number) => {
                         let Some(slot) = model.holds(number) else { continue };
-                        slots.give_back(key(number), slot, hour(now), |_| hour(0));
+                        slots.give_back(key(number), slot, hour(now), |slot| hour(model.newest(slot)));
                         model.clock_says(now);
-                        model.slots.insert(slot, Seen::Resting { of: number, since: now });
+                        let since = now.max(model.newest(slot));
+                        model.slots.insert(slot, Seen::Resting { of: number, since });
                     }
                     Op::Take(mut numbers) => {
                         numbers.retain(|number| model.holds(*number).is_none());
@@ -353,7 +413,8 @@ mod tests {
                         let free = model.free(&numbers, now);
                         let room = model.capacity - model.slots.len() + free.len();
                         let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
-                        let taken = slots.take(keys.len(), || keys.clone(), hour(now), |_| hour(0));
+                        let newest = |slot| hour(model.newest(slot));
+                        let taken = slots.take(keys.len(), || keys.clone(), hour(now), newest);
                         let taken: Option<Vec<_>> = taken.map(Iterator::collect);
                         prop_assert_eq!(taken.is_some(), new.count() <= room);
                         let before = model.slots.clone();
@@ -365,6 +426,8 @@ mod tests {
                                     let used = before.contains_key(&taken.slot);
                                     prop_assert_eq!(used, taken.anothers);
                                     prop_assert!(!used || free.contains(&taken.slot));
+                                    // Whoever gets another's ring clears it.
+                                    model.charged.remove(&taken.slot);
                                 }
                             }
                             let held = model.slots.insert(taken.slot, Seen::Held(*number));
