@@ -242,9 +242,13 @@ impl EngineBuilder {
     /// system had not written back: a key that was first put in within the last
     /// half minute may begin anew.
     ///
-    /// It takes 137 bytes for each of `max_addresses`, 96 for each key and 32 for
-    /// each that ever was, 6 MiB at least, and grows as keys come; twice as much
-    /// address space is set aside for `max_keys` as in memory.
+    /// It takes 137 bytes for each of `max_addresses` and 96 for each key, 6 MiB at
+    /// least, and grows as keys come; twice as much address space is set aside for
+    /// `max_keys` as in memory. Of a key that was removed 32 bytes stay. A process
+    /// that ends removes none, for the next one to go on with: a key that was
+    /// dropped while no process had the file open, and that none brings again,
+    /// keeps its 96. `reset_ledger` begins without either; where it keeps the
+    /// hours, without the 32 alone.
     ///
     /// Should the file be cut short by somebody, the process goes on and refuses
     /// limited keys whose counts are gone (blocks of addresses that lay there are

@@ -32,7 +32,9 @@ pub struct LedgerReport {
     pub max_addresses: u64,
     /// How long the file is.
     pub bytes: u64,
-    /// Keys that somebody holds.
+    /// Keys that somebody holds, and those that somebody held when the last
+    /// process that used the file ended and that nobody has brought since: the
+    /// file does not tell them apart, for they may still come.
     pub keys: u64,
     /// Keys that were removed, whose counts are still there.
     pub resting: u64,
