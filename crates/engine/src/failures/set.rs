@@ -92,8 +92,9 @@ impl<'a> Set<'a> {
                 return way;
             }
             let found = self.least_needed(hash, now, window);
-            // Who has seen a later insertion's tag sees here that it came: so
-            // nothing is given up that the judgement took for another's.
+            // Who has seen a later insertion's tag, or what became of its state,
+            // sees here that it came: so nothing is given up that the judgement
+            // took for another's.
             // Acquire keeps the giving up behind this look. Then swapped only
             // if it has not been blocked or given up meanwhile.
             if self.newest().load(Ordering::Acquire) != newest.0 || !found.way.give_up(found.judged)
@@ -177,6 +178,7 @@ fn first_choice(hash: AddressHash) -> usize {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::Recorded;
     use super::*;
 
     const NOW: u64 = 1_790_000_000;
@@ -197,6 +199,40 @@ mod tests {
             let way = Set(&lines).claim(AddressHash::new(hash), NOW, &window());
             assert_eq!(way.tag().way(), hash as usize % WAYS, "{hash}");
         }
+    }
+
+    /// When the machine stopped the page with the way's state had reached the
+    /// disk, and that with the tags, which may be another, had not.
+    #[test]
+    fn nobody_has_the_block_of_an_owner_who_is_not_known_any_more() {
+        let lines = lines();
+        let set = Set(&lines);
+        let window = window();
+        let earlier = || set.claim(AddressHash::new(1), NOW, &window);
+        let tags: [_; WAYS + 1] =
+            std::array::from_fn(|word| set.0[0].0[word].load(Ordering::Relaxed));
+        let first_way = earlier().tag().way();
+        for _ in 0..3 {
+            earlier().add(NOW, &window);
+        }
+        assert!(earlier().state().blocked_until(NOW).is_some());
+        for (word, tag) in set.0[0].0.iter().zip(tags) {
+            word.store(tag, Ordering::Relaxed);
+        }
+        // One that is put in the same way.
+        let hash = AddressHash::new(1 + WAYS as u64);
+        let other = set.claim(hash, NOW, &window);
+        assert_eq!(other.tag().way(), first_way);
+        let counted: Vec<_> = (0..3).map(|_| other.add(NOW, &window)).collect();
+        let until = window.block_end(NOW);
+        assert_eq!(
+            counted,
+            [
+                Some(Recorded::Counted),
+                Some(Recorded::Counted),
+                Some(Recorded::Began { until })
+            ]
+        );
     }
 
     /// As where a thread goes on that read the newest insertion, and was then

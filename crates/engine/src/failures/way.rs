@@ -259,10 +259,13 @@ impl<'a> Way<'a> {
     /// counts in it before a tag of the next era is written.
     ///
     /// A state that fits neither the tag nor the next one, as only damage to
-    /// the memory leaves, is mended by this.
+    /// the memory leaves, is mended by this. So is one of the next tag that is
+    /// not as it was given up: in a file, after the machine stopped, the state
+    /// may be a later owner's of whom the tag knows nothing, with a block that
+    /// the next owner would have from the start.
     pub(super) fn give_up(self, judged: State) -> bool {
-        let free = self.tag.era().next();
-        judged.era() == free || self.replace(judged, State::new(free, 0, 0))
+        let free = State::new(self.tag.era().next(), 0, 0);
+        judged == free || self.replace(judged, free)
     }
 
     fn replace(self, state: State, next: State) -> bool {
