@@ -214,13 +214,16 @@ impl LedgerFile {
             return Err(LedgerFault::CutShort);
         }
         let wanted = (area_at + after) * LINE;
-        if wanted > has {
-            reserve(&self.file, has, wanted - has)
-                // The length is on the disk before the room that it makes is
-                // told, should the machine stop between the two.
-                .and_then(|()| self.file.sync_all())
-                .map_err(|cause| no_room(&cause))?;
-        }
+        let reserved = match wanted.checked_sub(has) {
+            Some(more) if more > 0 => reserve(&self.file, has, more),
+            _ => Ok(()),
+        };
+        // The length is on the disk before the room that it makes is told, should
+        // the machine stop between the two; also where it is another's doing, who
+        // has not come as far yet.
+        reserved
+            .and_then(|()| self.file.sync_all())
+            .map_err(|cause| no_room(&cause))?;
         // Release: who sees the room finds the file as long.
         room.fetch_max(after, Ordering::Release);
         Ok(())
