@@ -40,6 +40,9 @@ mod pattern;
 mod request_headers;
 mod routes;
 mod service;
+#[cfg(test)]
+mod steps;
+mod words;
 
 pub use body::AuthBody;
 pub use client_addr::{ForwardedHeader, PeerAddr};

@@ -16,14 +16,17 @@
 //! - the first segment after a leading `//` as an authority, or as a segment
 //!
 //! What no honest client sends (a control character, a broken percent code,
-//! a byte that UTF-8 never has, as overlong forms need them) is not readable,
-//! nor is a path whose readings would take too long: see [`MAX_WORK`].
+//! a byte that UTF-8 never has, as overlong forms need them, a thousand segments)
+//! is not readable.
+//!
+//! A path of some 30 bytes can have hundreds of readings. How much work they are
+//! is told before the first is made ([`Odd::work`]), for the caller to do without.
 
-/// Bytes that the readings of one path may take together: each costs its
-/// length. Bounds the time of a hostile path to a fraction of a millisecond
-/// where the rules are few, and leaves an honest one of 16 KiB, full of percent
-/// codes, its exact outcome.
-const MAX_WORK: usize = 64 * 1024;
+mod decoded;
+mod level;
+
+use decoded::{Codes, Decoded, is_control};
+use level::Level;
 
 /// A path that cannot be read with certainty.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,225 +58,69 @@ pub(crate) fn plain_segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&b| b == b'/').take(wanted)
 }
 
-/// Hands `see` the segments of every reading of a path.
-pub(crate) fn readings(path: &[u8], mut see: impl FnMut(&[&[u8]])) -> Result<(), Unreadable> {
-    if path.iter().copied().any(is_control) {
-        return Err(Unreadable);
-    }
-    let raw = Decoded {
-        bytes: path.to_vec(),
-        encoded: vec![false; path.len()],
-    };
-    let mut levels = vec![raw];
-    if path.contains(&b'%') {
-        let once = levels[0].decode(Codes::MustBeWhole)?;
-        let twice = once.decode(Codes::MayBeBroken)?;
-        let differs = twice.bytes.len() != once.bytes.len();
-        levels.push(once);
-        if differs {
-            levels.push(twice);
+/// A path that is not plain, decoded never, once and twice.
+pub(crate) struct Odd {
+    levels: Vec<Level>,
+}
+
+impl Odd {
+    pub(crate) fn new(path: &[u8]) -> Result<Self, Unreadable> {
+        if path.iter().copied().any(is_control) {
+            return Err(Unreadable);
         }
+        let mut levels = vec![Level::new(Decoded::raw(path))?];
+        if path.contains(&b'%') {
+            let once = Level::new(levels[0].decoded().decode(Codes::MustBeWhole)?)?;
+            let twice = once.decoded().decode(Codes::MayBeBroken)?;
+            let differs = twice.bytes.len() != once.decoded().bytes.len();
+            levels.push(once);
+            if differs {
+                levels.push(Level::new(twice)?);
+            }
+        }
+        Ok(Self { levels })
     }
-    let mut work = 0_usize;
-    for level in &levels {
-        let readings = 1 << level.oddities().count_ones();
-        work = work.saturating_add(level.bytes.len().saturating_mul(readings));
+
+    /// The words of the path: a segment of a reading that has no separator and
+    /// no mark in it is one of them.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.levels.iter().flat_map(Level::words)
     }
-    if work > MAX_WORK {
-        return Err(Unreadable);
+
+    /// The steps that all readings take, if what is done with each takes so
+    /// many.
+    pub(crate) fn work(&self, steps_of_each: usize) -> usize {
+        let work = |level: &Level| {
+            let steps = steps_of_each.saturating_add(level.steps());
+            level.most_readings().saturating_mul(steps)
+        };
+        self.levels.iter().map(work).fold(0, usize::saturating_add)
     }
-    let mut segments = Vec::new();
-    for level in &levels {
-        let present = level.oddities();
-        // Every subset of the bits that are present, the empty one last.
-        let mut reading = present;
-        loop {
-            if reading & (COLLAPSE_EARLY | COLLAPSE_LATE) != COLLAPSE_EARLY | COLLAPSE_LATE {
+
+    /// Hands `see` the segments of every reading.
+    pub(crate) fn each_reading(&self, mut see: impl FnMut(&[&[u8]])) {
+        let mut segments = Vec::new();
+        for level in &self.levels {
+            for reading in level.readings() {
                 segments.clear();
                 level.read(reading, &mut segments);
                 see(&segments);
             }
-            if reading == 0 {
-                break;
-            }
-            reading = (reading - 1) & present;
         }
     }
-    Ok(())
-}
-
-/// Encoded `/` and `\` act as such.
-const ENCODED_SEPARATORS: u16 = 1;
-/// Encoded `.`, `;`, `?` and `#` act as such.
-const ENCODED_MARKS: u16 = 1 << 1;
-/// `\` is `/`.
-const BACKSLASHES: u16 = 1 << 2;
-/// `;` ends its segment.
-const PARAMETERS: u16 = 1 << 3;
-/// `?` and `#` end the path.
-const CUT: u16 = 1 << 4;
-/// `.` and `..` are resolved.
-const DOTS: u16 = 1 << 5;
-/// Empty segments are dropped before that.
-const COLLAPSE_EARLY: u16 = 1 << 6;
-/// Empty segments are dropped after that.
-const COLLAPSE_LATE: u16 = 1 << 7;
-/// What follows a leading `//` is an authority.
-const AUTHORITY: u16 = 1 << 8;
-
-/// A path after some decoding, and which of its bytes came out of a code.
-struct Decoded {
-    bytes: Vec<u8>,
-    encoded: Vec<bool>,
-}
-
-/// What becomes of a `%` that starts no code.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Codes {
-    /// The path is not readable.
-    MustBeWhole,
-    /// It stands for itself: `100%25` is whole, and broken once decoded.
-    MayBeBroken,
-}
-
-impl Decoded {
-    fn decode(&self, codes: Codes) -> Result<Self, Unreadable> {
-        let mut decoded = Self {
-            bytes: Vec::with_capacity(self.bytes.len()),
-            encoded: Vec::with_capacity(self.bytes.len()),
-        };
-        let mut at = 0;
-        while let Some(&byte) = self.bytes.get(at) {
-            let code = match self.bytes.get(at + 1..at + 3) {
-                Some(&[high, low]) if byte == b'%' => hex(high).zip(hex(low)),
-                _ => None,
-            };
-            match code {
-                Some((high, low)) => {
-                    let value = high << 4 | low;
-                    let honest = match value {
-                        b' ' => true,
-                        0xC0 | 0xC1 | 0xF5.. => false,
-                        value => !is_control(value),
-                    };
-                    if !honest {
-                        return Err(Unreadable);
-                    }
-                    decoded.push(value, true);
-                    at += 3;
-                }
-                None if byte == b'%' && codes == Codes::MustBeWhole => return Err(Unreadable),
-                None => {
-                    decoded.push(byte, self.encoded[at]);
-                    at += 1;
-                }
-            }
-        }
-        Ok(decoded)
-    }
-
-    fn push(&mut self, byte: u8, encoded: bool) {
-        self.bytes.push(byte);
-        self.encoded.push(encoded);
-    }
-
-    /// The bits that could make a difference here.
-    fn oddities(&self) -> u16 {
-        let separator = |byte: &u8| matches!(byte, b'/' | b'\\');
-        let mut bits = 0;
-        for (at, byte) in self.bytes.iter().enumerate() {
-            // A path starts a segment as a separator does.
-            let after_separator = at == 0 || separator(&self.bytes[at - 1]);
-            bits |= match byte {
-                b'/' | b'\\' if self.encoded[at] => ENCODED_SEPARATORS,
-                b'.' | b';' | b'?' | b'#' if self.encoded[at] => ENCODED_MARKS,
-                _ => 0,
-            };
-            bits |= match byte {
-                b'\\' => BACKSLASHES,
-                b';' => PARAMETERS,
-                b'?' | b'#' => CUT,
-                b'.' if after_separator => DOTS,
-                _ => 0,
-            };
-            // A segment is empty, or is once its parameters are dropped.
-            if after_separator && at > 0 && (separator(byte) || *byte == b';') {
-                bits |= COLLAPSE_EARLY | COLLAPSE_LATE;
-            }
-            if at == 1 && after_separator && separator(byte) {
-                bits |= AUTHORITY;
-            }
-        }
-        bits
-    }
-
-    /// The segments of one reading, appended to an empty list.
-    fn read<'a>(&'a self, reading: u16, segments: &mut Vec<&'a [u8]>) {
-        let on = |bit| reading & bit != 0;
-        let acts = |at: usize, bit| !self.encoded[at] || on(bit);
-        let is_separator = |at: usize| match self.bytes[at] {
-            b'/' => acts(at, ENCODED_SEPARATORS),
-            b'\\' => on(BACKSLASHES) && acts(at, ENCODED_SEPARATORS),
-            _ => false,
-        };
-        let is_mark = |at: usize, mark: u8| self.bytes[at] == mark && acts(at, ENCODED_MARKS);
-        let ends_path = |at: usize| on(CUT) && (is_mark(at, b'?') || is_mark(at, b'#'));
-        let end = (0..self.bytes.len()).find(|&at| ends_path(at));
-        let end = end.unwrap_or(self.bytes.len());
-
-        let mut start = 0;
-        if on(AUTHORITY) && end >= 2 && is_separator(0) && is_separator(1) {
-            start = (2..end).find(|&at| is_separator(at)).unwrap_or(end);
-        }
-        // The slash that every path starts with parts nothing.
-        if start < end && is_separator(start) {
-            start += 1;
-        }
-        while start <= end {
-            let stop = (start..end).find(|&at| is_separator(at)).unwrap_or(end);
-            let ends_segment = |at: &usize| on(PARAMETERS) && is_mark(*at, b';');
-            let cut = (start..stop).find(ends_segment).unwrap_or(stop);
-            let segment = &self.bytes[start..cut];
-            let dots = on(DOTS) && (start..cut).all(|at| is_mark(at, b'.'));
-            match segment.len() {
-                0 if on(COLLAPSE_EARLY) => {}
-                1 if dots => {}
-                2 if dots => {
-                    segments.pop();
-                }
-                _ => segments.push(segment),
-            }
-            start = stop + 1;
-        }
-        if on(COLLAPSE_LATE) {
-            segments.retain(|segment| !segment.is_empty());
-        }
-        // A slash at the end makes no difference.
-        if segments.last().is_some_and(|segment| segment.is_empty()) {
-            segments.pop();
-        }
-    }
-}
-
-/// Whether a byte never stands in a path as sent: a control or a space.
-fn is_control(byte: u8) -> bool {
-    byte <= b' ' || byte == 0x7F
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::level::MOST_MARKS;
     use super::*;
+    use crate::steps::counted;
 
     fn all(path: &str) -> Vec<String> {
         let mut found = Vec::new();
-        readings(path.as_bytes(), |segments| {
+        Odd::new(path.as_bytes()).unwrap().each_reading(|segments| {
             found.push(String::from_utf8_lossy(&segments.join(&b'|')).into_owned());
-        })
-        .unwrap();
+        });
         found.sort();
         found.dedup();
         found
@@ -285,11 +132,10 @@ mod tests {
             assert!(is_plain(path.as_bytes()), "{path}");
             let segments: Vec<_> = plain_segments(path.as_bytes()).collect();
             let mut seen = 0;
-            readings(path.as_bytes(), |reading| {
+            Odd::new(path.as_bytes()).unwrap().each_reading(|reading| {
                 assert_eq!(reading, segments);
                 seen += 1;
-            })
-            .unwrap();
+            });
             assert_eq!(seen, 1, "{path}");
         }
         for path in [
@@ -321,18 +167,55 @@ mod tests {
         for path in [
             "/%", "/%4", "/%zz", "/%u0061", "/a%00b", "/%0a", "/%c0%af", "/%2500", "/a\tb",
         ] {
-            assert_eq!(readings(path.as_bytes(), |_| {}), Err(Unreadable), "{path}");
+            assert!(Odd::new(path.as_bytes()).is_err(), "{path}");
         }
         for path in ["/100%25", "/%C3%A9", "/%E9", "/a%20b"] {
-            assert_eq!(readings(path.as_bytes(), |_| {}), Ok(()), "{path}");
+            assert!(Odd::new(path.as_bytes()).is_ok(), "{path}");
+        }
+        let segments = |count| "/a".repeat(count);
+        let encoded = |count| "%2fa".repeat(count);
+        for path in [segments, encoded] {
+            assert!(Odd::new(path(MOST_MARKS).as_bytes()).is_ok());
+            assert!(Odd::new(path(MOST_MARKS + 1).as_bytes()).is_err());
         }
     }
 
     #[test]
-    fn the_work_is_bounded() {
-        let honest = format!("/{}", "%D0%B6".repeat(1000));
-        assert_eq!(readings(honest.as_bytes(), |_| {}), Ok(()));
-        let hostile = "//x\\..;%2f%3b%3f/".repeat(1000);
-        assert_eq!(readings(hostile.as_bytes(), |_| {}), Err(Unreadable));
+    fn the_work_is_told_before_it_is_done() {
+        for (path, least, most) in [
+            ("/v1/a%20b".to_owned(), 6, 6),
+            ("/v1//a".into(), 8, 8),
+            (format!("/{}", "%D0%B6".repeat(1000)), 4, 4),
+            ("//x\\..;%2f%3b%3f/".into(), 3000, 30_000),
+            ("//x\\..;%2f%3b%3f/".repeat(90), 200_000, 2_000_000),
+        ] {
+            let odd = Odd::new(path.as_bytes()).unwrap();
+            let ((), walked) = counted(|| odd.each_reading(|_| {}));
+            let told = odd.work(0);
+            assert!(walked <= told && told <= 2 * walked, "{walked} {told}");
+            assert!((least..=most).contains(&told), "{path} {told}");
+            assert_eq!(odd.work(usize::MAX), usize::MAX);
+        }
+    }
+
+    #[test]
+    fn a_segment_without_marks_is_a_word() {
+        for path in [
+            "//h/%61b;c/d%2fe",
+            "/a/..%5cB%3b",
+            "/x?y#z/w",
+            "a%252fb%25",
+            "*",
+            "",
+            "/.%2e/v",
+        ] {
+            let odd = Odd::new(path.as_bytes()).unwrap();
+            odd.each_reading(|segments| {
+                let marked = |segment: &[u8]| segment.iter().any(|byte| b"/\\;?#".contains(byte));
+                for segment in segments.iter().filter(|segment| !marked(segment)) {
+                    assert!(odd.words().any(|word| word == *segment), "{path}");
+                }
+            });
+        }
     }
 }

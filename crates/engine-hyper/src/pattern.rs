@@ -49,7 +49,11 @@ pub(crate) enum Case {
 impl PathPattern {
     /// Whether the pattern matches a path's segments.
     pub(crate) fn matches<'a>(&self, mut path: impl Iterator<Item = &'a [u8]>, case: Case) -> bool {
+        #[cfg(test)]
+        crate::steps::took(1);
         for segment in &self.segments {
+            #[cfg(test)]
+            crate::steps::took(1);
             let Some(found) = path.next() else {
                 return false;
             };
@@ -69,10 +73,22 @@ impl PathPattern {
 
     /// Whether a literal has an upper-case letter.
     pub(crate) fn has_upper(&self) -> bool {
-        self.segments.iter().any(|segment| match segment {
-            Segment::Literal(literal) => literal.iter().any(u8::is_ascii_uppercase),
-            Segment::Any => false,
+        self.literals()
+            .any(|literal| literal.iter().any(u8::is_ascii_uppercase))
+    }
+
+    /// The segments that match themselves alone.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(literal) => Some(&**literal),
+            Segment::Any => None,
         })
+    }
+
+    /// The steps that matching a path takes at most: one for each segment, and
+    /// one for its end.
+    pub(crate) fn steps(&self) -> usize {
+        self.segments.len() + 1
     }
 }
 
