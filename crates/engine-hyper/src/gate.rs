@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::wire::{self, PROBLEM_JSON, Wire};
-use engine::{ClientAddr, Decision, Engine, KeyId};
+use engine::{ClientAddr, Decision, Engine, KeyId, Reason};
 use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH,
     CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -21,7 +21,7 @@ use http::{Extensions, Method, Request, Response, StatusCode};
 use crate::answer_headers::{Alike, Constants, Writer};
 use crate::client_addr::TrustedProxies;
 use crate::request_headers::{API_KEY, KEY, PROJECT, Sent, USER, mark_sensitive, remove_forged};
-use crate::routes::RoutePolicy;
+use crate::routes::{RouteNeeds, RoutePolicy};
 
 /// Decides about HTTP requests and renders the answers. Made by
 /// [`AuthLayer::builder`](crate::AuthLayer::builder).
@@ -66,7 +66,8 @@ impl Verdict {
         &self.decision
     }
 
-    /// The units that the request costs: charged if it was admitted.
+    /// The units that the request costs: charged if it was admitted. 1 where the
+    /// key is missing, for which the route is not looked for.
     #[must_use]
     pub fn cost(&self) -> u64 {
         self.cost
@@ -160,29 +161,39 @@ impl Gate {
         Some(answer)
     }
 
-    /// Decides at the engine's time, and charges if it admits.
+    /// Decides at the engine's time, and charges if it admits. The route of a
+    /// request without a key is looked for only where such a request is let
+    /// through in shadow.
     pub fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
-        let needs = self.routes.needs(facts.method, facts.path);
-        let Sent {
-            api_key,
-            bearer,
-            origin,
-        } = Sent::of(facts.headers);
+        let sent = Sent::of(facts.headers);
         let mut request = engine::Request::new(facts.client)
-            .api_key_header(api_key)
-            .bearer_header(bearer)
-            .needs_user(needs.needs_user)
-            .cost(needs.cost);
-        if let Some(origin) = origin {
+            .api_key_header(sent.api_key)
+            .bearer_header(sent.bearer);
+        if let Some(origin) = sent.origin {
             request = request.origin(origin.as_bytes());
         }
         let unix_s = self.engine.clock().now();
-        let decision = self.engine.decide_at(&request, unix_s);
+        let decide = |needs: RouteNeeds| {
+            let request = request.needs_user(needs.needs_user).cost(needs.cost);
+            self.engine.decide_at(&request, unix_s)
+        };
+        // Row 1 is the same on every route, and to ask for it changes nothing:
+        // without a key nothing is counted or charged. Were a shadow to begin in
+        // between, the answer would be that of the strictest route.
+        let refused_anyway = !self.routes.is_empty()
+            && sent.is_keyless()
+            && decide(UNKNOWN).reason() == Reason::MissingKey;
+        let needs = if refused_anyway {
+            UNKNOWN
+        } else {
+            self.routes.needs(facts.method, facts.path)
+        };
+        let decision = decide(needs);
         Verdict {
             decision,
             unix_s,
             cost: needs.cost.into(),
-            origin: origin.filter(|_| decision.allow_origin()).cloned(),
+            origin: sent.origin.filter(|_| decision.allow_origin()).cloned(),
         }
     }
 
@@ -276,6 +287,12 @@ impl Gate {
     }
 }
 
+/// The needs of a route that was not looked for: those that refuse most.
+const UNKNOWN: RouteNeeds = RouteNeeds {
+    needs_user: true,
+    cost: 1,
+};
+
 /// The headers that most verdicts have: `Vary` and five of the budget.
 const RENDERED: usize = 6;
 
@@ -318,3 +335,6 @@ fn problem(status: StatusCode, body: &'static str, method: &Method) -> Response<
     }
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,16 @@ impl<'a> Sent<'a> {
             origin,
         }
     }
+
+    /// Whether no key was sent: a header of nothing but blanks is none.
+    #[inline]
+    pub(crate) fn is_keyless(&self) -> bool {
+        match self.api_key {
+            Credential::Absent => true,
+            Credential::One(key) => key.iter().all(|byte| matches!(byte, b' ' | b'\t')),
+            Credential::Repeated => false,
+        }
+    }
 }
 
 /// [`API_KEY`], to compare with in place.

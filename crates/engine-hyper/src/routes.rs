@@ -145,6 +145,10 @@ impl RoutePolicy {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// What a request needs. Takes no heap for a plain path (one without
     /// `%`, `\`, `;`, `//` and `/.`) and a method in capitals; time is linear in
     /// the path times the rules. For an odd path it is linear in the path plus
