@@ -178,17 +178,18 @@ impl Gate {
             self.engine.decide_at(&request, unix_s)
         };
         // Row 1 is the same on every route, and to ask for it changes nothing:
-        // without a key nothing is counted or charged. Were a shadow to begin in
-        // between, the answer would be that of the strictest route.
-        let refused_anyway = !self.routes.is_empty()
-            && sent.is_keyless()
-            && decide(UNKNOWN).reason() == Reason::MissingKey;
-        let needs = if refused_anyway {
-            UNKNOWN
-        } else {
-            self.routes.needs(facts.method, facts.path)
+        // without a key nothing is counted or charged.
+        let is_keyless = !self.routes.is_empty() && sent.is_keyless();
+        let refused = is_keyless
+            .then(|| decide(UNKNOWN))
+            .filter(|decision| decision.reason() == Reason::MissingKey);
+        let (needs, decision) = match refused {
+            Some(decision) => (UNKNOWN, decision),
+            None => {
+                let needs = self.routes.needs(facts.method, facts.path);
+                (needs, decide(needs))
+            }
         };
-        let decision = decide(needs);
         Verdict {
             decision,
             unix_s,
