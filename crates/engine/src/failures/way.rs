@@ -278,6 +278,9 @@ impl<'a> Way<'a> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::collections::HashSet;
