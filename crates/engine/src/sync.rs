@@ -1,10 +1,18 @@
 //! The one door to atomics, so that loom or shuttle can stand in for them.
 //!
 //! Loom tries every interleaving of two or three threads, with all that a weak
-//! ordering allows: small models. Shuttle tries many of whole structures and of
-//! the whole engine, each operation as if it were sequentially consistent: what
-//! an ordering is for, loom alone shows.
+//! ordering allows: small models. Of SeqCst it knows the fences; a step it takes
+//! for Acquire and Release, unless the model is in `one_order`. Shuttle tries
+//! many of whole structures and of the whole engine, each operation as if it
+//! were sequentially consistent: what an ordering is for, loom alone shows.
 
+#[cfg(all(test, loom))]
+use std::cell::Cell;
+#[cfg(all(test, loom))]
+use std::thread::LocalKey;
+
+#[cfg(all(test, loom))]
+mod one_order;
 #[cfg(shuttle)]
 mod steps;
 
@@ -25,6 +33,8 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+#[cfg(all(test, loom))]
+use one_order::in_one_order;
 #[cfg(loom)]
 pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
@@ -40,6 +50,22 @@ pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
     builder.preemption_bound = asked.max(Some(preemptions));
     builder.max_branches = 10_000;
     builder
+}
+
+/// Runs a model while a flag is set: no longer, though the model may panic.
+#[cfg(all(test, loom))]
+fn while_set(flag: &'static LocalKey<Cell<bool>>, model: impl FnOnce()) {
+    struct Set(&'static LocalKey<Cell<bool>>);
+
+    impl Drop for Set {
+        fn drop(&mut self) {
+            self.0.set(false);
+        }
+    }
+
+    flag.set(true);
+    let _set = Set(flag);
+    model();
 }
 
 /// A model in turns, of all orders that there are.
@@ -60,6 +86,17 @@ pub(crate) fn bounded_in_turns(preemptions: usize, test: impl Fn() + Sync + Send
     in_turns(|| bounded(preemptions).check(move || test()));
 }
 
+/// A model whose SeqCst steps have one order, with so many pre-emptions.
+#[cfg(all(test, loom))]
+pub(crate) fn bounded_in_one_order(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
+    in_one_order(|| {
+        bounded(preemptions).check(move || {
+            one_order::begin();
+            test();
+        });
+    });
+}
+
 /// Before a step on a word that is of none of these types: here shuttle may let
 /// another thread go first. Nothing else needs to be told.
 #[cfg(not(shuttle))]
@@ -72,6 +109,9 @@ mod turns {
     use std::ops::Deref;
 
     use loom::sync::atomic::{self, Ordering};
+
+    #[cfg(test)]
+    use super::one_order::{after_swap, before_load};
 
     thread_local! {
         /// Of the thread of a model: loom runs all of the model's on it.
@@ -88,18 +128,7 @@ mod turns {
     /// else. There are many times more orders to try: so for small models.
     #[cfg(test)]
     pub(super) fn in_turns(model: impl FnOnce()) {
-        /// So that they end with the model, though it may panic.
-        struct Turns;
-
-        impl Drop for Turns {
-            fn drop(&mut self) {
-                TAKEN.set(false);
-            }
-        }
-
-        TAKEN.set(true);
-        let _turns = Turns;
-        model();
+        super::while_set(&TAKEN, model);
     }
 
     /// Loom's atomic.
@@ -115,6 +144,26 @@ mod turns {
                 word: atomic::AtomicU64::new(value),
                 turns: atomic::AtomicU64::new(0),
             }
+        }
+
+        /// Here and below as loom has it, and in one order where the model is.
+        #[cfg(test)]
+        pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+            before_load(ordering);
+            (**self).load(ordering)
+        }
+
+        #[cfg(test)]
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            seen: u64,
+            next: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            let swapped = (**self).compare_exchange_weak(seen, next, success, failure)?;
+            after_swap(success);
+            Ok(swapped)
         }
     }
 

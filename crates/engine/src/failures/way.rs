@@ -148,9 +148,11 @@ impl<'a> Way<'a> {
                 continue;
             };
             // Of two failures in different buckets the one with the later
-            // stamp counts the other, unless it came first. `bump` and `older`
-            // are SeqCst, so that our count comes before what we read now, and
-            // is seen by whoever is not seen by us.
+            // stamp counts the other, unless it came first: in the one order
+            // of `bump` and `older`, which are SeqCst for that. Acquire and
+            // Release alone let two threads that each count in a bucket and
+            // then read the other's both miss what is there, and pass the
+            // threshold unblocked.
             let sum = in_bucket + self.older(state, current);
             if sum < window.threshold() {
                 return Some(Recorded::Counted);
@@ -177,8 +179,8 @@ impl<'a> Way<'a> {
                 return None;
             }
             let next = (count(seen, label) + 1).min(MAX_COUNT);
-            // Release: see above, and SeqCst for `add`. Acquire for the
-            // failure's reload.
+            // Release: see above. SeqCst puts it before the loads in `older`,
+            // see `add`. Acquire for the failure's reload.
             match word.compare_exchange_weak(
                 seen,
                 label << COUNT_BITS | next,
@@ -195,8 +197,8 @@ impl<'a> Way<'a> {
     fn older(self, state: State, current: Bucket) -> u64 {
         let Bucket { at, lap } = current;
         let counted = |at: usize, label: u64| {
-            // SeqCst: see `add`; and oldest first. A word counts by its own
-            // label.
+            // SeqCst puts it after our swap in `bump`, see `add`; and oldest
+            // first. A word counts by its own label.
             count(self.bucket(at).load(Ordering::SeqCst), label)
         };
         let mut sum = 0;

@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::super::window::BUCKETS;
 use super::*;
-use crate::sync::{bounded_in_turns, whole_in_turns};
+use crate::sync::{bounded, bounded_in_one_order, bounded_in_turns, whole_in_turns};
 
 const NOW: u64 = 1_790_000_000;
 const WINDOW_S: u32 = 300;
@@ -158,4 +158,40 @@ fn loom_two_failures_after_a_block() {
         assert!(told.contains(&Recorded::Began { until }));
         assert!(lines.is_blocked(AFTER_BLOCK));
     });
+}
+
+/// Two threads, each of which counts in a bucket before it reads the other's:
+/// whoever does so last must find the threshold reached.
+///
+/// The earlier of two buckets never counts the later one, so two failures alone
+/// cannot miss each other. It takes a thread that has one in the oldest bucket
+/// and one in the newest, around another's in the middle.
+fn neither_sees_the_other() {
+    let lines = Lines::new();
+    let window = Window::new(3, WINDOW_S, 2 * WINDOW_S);
+    let [oldest, middle, newest] = [0, 1, 2].map(|n| NOW + n * u64::from(WINDOW_S) / BUCKETS);
+    let theirs = lines.clone();
+    let other = thread::spawn(move || {
+        for now in [oldest, newest] {
+            add(theirs.way(), now, &window);
+        }
+    });
+    for _ in 0..2 {
+        add(lines.way(), middle, &window);
+    }
+    other.join().unwrap();
+    assert!(lines.is_blocked(newest), "nobody saw them all");
+}
+
+#[test]
+fn loom_two_threads_in_three_buckets() {
+    bounded_in_one_order(5, neither_sees_the_other);
+}
+
+/// The broken twin: the same steps as loom takes them by itself, which is as if
+/// SeqCst were Acquire and Release. Loom must find that it is needed.
+#[test]
+#[should_panic(expected = "nobody saw them all")]
+fn loom_finds_the_fault_of_acquire_and_release_alone() {
+    bounded(3).check(neither_sees_the_other);
 }
