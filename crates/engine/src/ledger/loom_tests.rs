@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use super::place::Place;
 use super::plain::{Shared, hour, key};
 use crate::key::KeyId;
 use crate::sync::{AtomicU64, Ordering, bounded_in_turns, whole_in_turns};
@@ -62,22 +63,49 @@ fn loom_a_key_comes_back_while_another_process_gives_it_up() {
     });
 }
 
-/// The key whose slot has rested comes back as another key looks for one.
-#[test]
-fn loom_a_rested_slot_goes_to_one_key() {
-    let keys = [key(0), key(1)];
+/// The key whose slot has rested comes back as another key looks for one, in a
+/// way that is given.
+fn a_rested_slot_goes_to_one_key(take: fn(&Shared) -> u32) {
+    let owner = key(0);
     whole_in_turns(move || {
         let shared = Shared::new(LINES);
-        let before = shared.claim(keys[0], 10);
+        let before = shared.claim(owner, 10);
         shared.count(before, hour(10), 7);
-        shared.give_back(keys[0], 10);
-        let other = spawn_claim(&shared, keys[1], 20);
-        let own = shared.claim(keys[0], 20);
+        shared.give_back(owner, 10);
+        let theirs = shared.clone();
+        let other = thread::spawn(move || take(&theirs));
+        let own = shared.claim(owner, 20);
         let others = other.join().unwrap();
         assert_ne!(own, others, "two keys, one slot");
         assert_eq!(shared.ring(others).used(hour(10)), Some(0), "inherited");
         let used = shared.ring(own).used(hour(10));
         assert_eq!(used, Some(if own == before { 7 } else { 0 }));
+    });
+}
+
+#[test]
+fn loom_a_rested_slot_goes_to_one_key() {
+    a_rested_slot_goes_to_one_key(|shared| shared.claim(key(1), 20));
+}
+
+/// The broken twin: looks whether the slot rests, and then writes that it does
+/// no more. Loom must find that its own key has taken it up meanwhile.
+#[test]
+#[should_panic(expected = "two keys, one slot")]
+fn loom_finds_the_fault_of_a_rested_slot_that_is_written() {
+    a_rested_slot_goes_to_one_key(|shared| {
+        let mut taken = None;
+        shared.with(|directory| {
+            directory.each(&mut |_, node| {
+                if let Place::Resting { slot, .. } = node.found() {
+                    node.0[1].store(Place::Nowhere.word(), Ordering::SeqCst);
+                    shared.ring(slot).begin();
+                    taken = Some(slot);
+                }
+                Ok(true)
+            })
+        });
+        taken.unwrap_or_else(|| shared.claim(key(1), 20))
     });
 }
 
