@@ -91,7 +91,7 @@ fn taken_out_too_early_somebody_would_find_nothing() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Concurrent")]
 fn without_barriers_somebody_would_be() {
     loom::model(|| decide_while_another_frees(|| {}, Takes::AfterItWaited));
 }
