@@ -3,11 +3,17 @@
 //!
 //! What is left after a charge says which charge it was: the first that was
 //! admitted leaves the limit less its cost, and so on. So the order of those
-//! that were admitted is known, and it stays to be seen whether each of them
-//! can have happened between its start and its end, the one after the other;
-//! and for each refusal, whether the counter can have stood where it says at
-//! some moment between its start and its end. That is linear in the events,
-//! but for sorting them.
+//! that were admitted is known, and of every other answer what the counter
+//! stood at, which puts it behind one charge and before the next. All that is
+//! asked for then is that something came no earlier than something else. So
+//! everything is put as early as it can have been, in the order in which the
+//! counter rose: if an answer had ended by then, no order explains it, and if
+//! none had, this is one. That is linear in the events, but for sorting them.
+//!
+//! A refusal with nothing left may stand for a later hour in the place as well
+//! as for a spent budget. There is nothing to try out: the later hour came
+//! behind all charges of the earlier, so where the budget was spent at all the
+//! refusal came behind the last of them either way.
 
 use crate::record::Event;
 
@@ -29,10 +35,13 @@ pub(crate) enum Fault {
 pub(crate) struct Seen {
     pub(crate) admitted: u64,
     pub(crate) refused: u64,
-    /// Refused because their hour's place held a later one.
+    /// Refused for nothing but that their hour's place held a later one.
     pub(crate) overtaken: u64,
     /// Places that went from one hour to a later one.
     pub(crate) roll_overs: u64,
+    /// Those that began while another was at the same place: without them
+    /// there was but one order.
+    pub(crate) met: u64,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -41,6 +50,7 @@ impl std::ops::AddAssign for Seen {
         self.refused += other.refused;
         self.overtaken += other.overtaken;
         self.roll_overs += other.roll_overs;
+        self.met += other.met;
     }
 }
 
@@ -52,141 +62,161 @@ fn place(event: &Event) -> (u64, u64) {
 /// Checks a history whose rings were empty, or held earlier hours, before it.
 /// Each key has one limit throughout.
 pub(crate) fn check(limits: &[u64], history: &mut [Event]) -> Result<Seen, Fault> {
-    let used = |event: &Event| limits[event.key as usize].saturating_sub(event.left);
-    history.sort_unstable_by_key(|event| (place(event), event.hour, used(event), event.start_ns));
+    history.sort_unstable_by_key(|event| (place(event), event.start_ns));
     let mut seen = Seen::default();
-    for events in history.chunk_by(|a, b| place(a) == place(b)) {
+    for events in history.chunk_by_mut(|a, b| place(a) == place(b)) {
+        seen.met += met(events);
         let limit = limits[events[0].key as usize];
-        seen += Word::of(limit, events)?.explains(events)?;
+        seen += Word::new(limit).explains(events)?;
     }
     Ok(seen)
 }
 
-/// One word's successive values.
-struct Word {
-    limit: u64,
-    /// In the order in which they were charged, of all hours.
-    charges: Vec<Charge>,
-    /// For each hour, when it can have taken the word at the earliest; in the
-    /// order of hours.
-    taken: Vec<(u64, u64)>,
+/// How many began before another had ended that began earlier. That is never of
+/// the same thread, which asks one thing after the other. `events` are sorted
+/// by their start.
+fn met(events: &[Event]) -> u64 {
+    let mut end_ns = 0;
+    let met = events.iter().filter(|event| {
+        let meets = event.start_ns < end_ns;
+        end_ns = end_ns.max(event.end_ns);
+        meets
+    });
+    met.count() as u64
 }
 
-/// A charge that was admitted and cost something.
-struct Charge {
-    hour: u64,
-    /// Used after it.
+/// One word, while its values are gone through.
+struct Word {
+    limit: u64,
+    /// When it can have got its value, at the earliest.
+    since_ns: u64,
+    /// When it can get its next value, at the earliest: after all that saw this
+    /// one.
+    next_ns: u64,
+    /// Used of the hour that it holds.
     used: u64,
-    /// When it happened, at the earliest and the latest.
-    earliest_ns: u64,
-    latest_ns: u64,
+    /// Refused for a later hour, which is still to come.
+    overtaken: Vec<Event>,
+    seen: Seen,
 }
 
 impl Word {
-    /// Puts the admitted in order. `events` are sorted by hour and use.
-    fn of(limit: u64, events: &[Event]) -> Result<Self, Fault> {
-        let mut word = Self {
+    fn new(limit: u64) -> Self {
+        Self {
             limit,
-            charges: Vec::new(),
-            taken: Vec::new(),
-        };
-        for hour in events.chunk_by(|a, b| a.hour == b.hour) {
-            word.add_hour(hour)?;
+            since_ns: 0,
+            next_ns: 0,
+            used: 0,
+            overtaken: Vec::new(),
+            seen: Seen::default(),
         }
-        // No charge came later than the one behind it.
-        let mut latest_ns = u64::MAX;
-        for charge in word.charges.iter_mut().rev() {
-            latest_ns = latest_ns.min(charge.latest_ns);
-            charge.latest_ns = latest_ns;
-        }
-        Ok(word)
     }
 
-    fn add_hour(&mut self, events: &[Event]) -> Result<(), Fault> {
-        let admitted = || events.iter().filter(|event| event.admitted);
-        let sum = admitted().map(|event| event.cost).sum();
-        if sum > self.limit {
-            let limit = self.limit;
+    /// Goes through all that was answered from this word.
+    fn explains(mut self, events: &mut [Event]) -> Result<Seen, Fault> {
+        let limit = self.limit;
+        // What was charged is before those that saw it.
+        events.sort_unstable_by_key(|event| {
+            let used = limit.saturating_sub(event.left);
+            (event.hour, used, !is_charge(event), event.start_ns)
+        });
+        let mut hours = 0_u64;
+        for hour in events.chunk_by(|a, b| a.hour == b.hour) {
+            hours += u64::from(self.hour(hour)?);
+        }
+        self.seen.roll_overs = hours.saturating_sub(1);
+        match self.overtaken.first() {
+            Some(event) => Err(Fault::RefusedInVain(*event)),
+            None => Ok(self.seen),
+        }
+    }
+
+    /// Goes through an hour; whether it took the word.
+    fn hour(&mut self, events: &[Event]) -> Result<bool, Fault> {
+        let admitted = events.iter().filter(|event| event.admitted);
+        let (sum, limit) = (admitted.map(|event| event.cost).sum(), self.limit);
+        if sum > limit {
             return Err(Fault::Over { sum, limit });
         }
-        let mut used = 0;
-        for event in admitted().filter(|event| event.cost > 0) {
-            used += event.cost;
-            if used != self.limit.saturating_sub(event.left) {
+        (self.since_ns, self.used) = (self.next_ns, 0);
+        let mut taken_ns: Option<u64> = None;
+        let mut overtaken = Vec::new();
+        for event in events {
+            if event.left > limit {
                 return Err(Fault::Uncounted(*event));
             }
-            // No charge came earlier than the one before it.
-            let before = self.charges.last().map_or(0, |before| before.earliest_ns);
-            let earliest_ns = before.max(event.start_ns);
-            if earliest_ns > event.end_ns {
-                return Err(Fault::OutOfOrder(*event));
-            }
-            self.charges.push(Charge {
-                hour: event.hour,
-                used,
-                earliest_ns,
-                latest_ns: event.end_ns,
-            });
-        }
-        // One that is free takes the word for its hour as well.
-        let taken = admitted().map(|event| event.start_ns).min();
-        self.taken
-            .extend(taken.map(|start_ns| (events[0].hour, start_ns)));
-        Ok(())
-    }
-
-    /// Whether the counter can have stood where each event found it.
-    fn explains(&self, events: &[Event]) -> Result<Seen, Fault> {
-        let mut seen = Seen {
-            roll_overs: self.taken.len().saturating_sub(1) as u64,
-            ..Seen::default()
-        };
-        for event in events {
-            if event.admitted {
-                seen.admitted += 1;
-                if event.cost == 0 && !self.stood(event) {
-                    return Err(Fault::OutOfOrder(*event));
+            if !event.admitted {
+                self.seen.refused += 1;
+                if !self.refuses(event)? {
+                    overtaken.push(*event);
                 }
                 continue;
             }
-            seen.refused += 1;
-            let used = self.limit.saturating_sub(event.left);
-            if used + event.cost > self.limit && self.stood(event) {
-                continue;
+            self.seen.admitted += 1;
+            let at_ns = self.admits(event)?;
+            // One that is free takes the word for its hour as well.
+            if self.used == 0 || taken_ns.is_none() {
+                taken_ns = Some(taken_ns.map_or(at_ns, |taken_ns| taken_ns.min(at_ns)));
             }
-            if event.left > 0 || !self.overtaken(event) {
+        }
+        if let Some(taken_ns) = taken_ns {
+            let in_vain = |event: &&Event| taken_ns > event.end_ns;
+            if let Some(event) = self.overtaken.iter().find(in_vain) {
                 return Err(Fault::RefusedInVain(*event));
             }
-            seen.overtaken += 1;
+            self.seen.overtaken += self.overtaken.len() as u64;
+            self.overtaken.clear();
         }
-        Ok(seen)
+        self.overtaken.extend(overtaken);
+        Ok(taken_ns.is_some())
     }
 
-    /// Whether the counter of its hour can have stood where an event found it,
-    /// between its start and its end.
-    fn stood(&self, event: &Event) -> bool {
-        let used = self.limit.saturating_sub(event.left);
-        // The first charge after that state; it follows the one that made it.
-        let next = self
-            .charges
-            .partition_point(|charge| (charge.hour, charge.used) <= (event.hour, used));
-        let before = next.checked_sub(1).map(|at| &self.charges[at]);
-        let made = match before {
-            // The hour begins with nothing used, whatever the word held before.
-            _ if used == 0 => true,
-            Some(before) => (before.hour, before.used) == (event.hour, used),
-            None => false,
-        };
-        let from_ns = before.map_or(0, |before| before.earliest_ns);
-        let to_ns = self.charges.get(next).map_or(u64::MAX, |at| at.latest_ns);
-        made && event.start_ns <= to_ns && from_ns <= event.end_ns
+    /// When one that was admitted can have been, at the earliest.
+    fn admits(&mut self, event: &Event) -> Result<u64, Fault> {
+        let used = self.limit - event.left;
+        if is_charge(event) {
+            self.used += event.cost;
+            if self.used != used {
+                return Err(Fault::Uncounted(*event));
+            }
+            self.since_ns = self.next_ns.max(event.start_ns);
+        }
+        let at_ns = self.since_ns.max(event.start_ns);
+        if self.used != used || at_ns > event.end_ns {
+            return Err(Fault::OutOfOrder(*event));
+        }
+        self.next_ns = self.next_ns.max(at_ns);
+        Ok(at_ns)
     }
 
-    /// Whether a later hour can have taken the word before an event ended.
-    fn overtaken(&self, event: &Event) -> bool {
-        let later = self.taken.iter().filter(|(hour, _)| *hour > event.hour);
-        later.into_iter().any(|(_, ns)| *ns <= event.end_ns)
+    /// Whether one was refused for what was left of its own hour, rather than
+    /// for a later one.
+    fn refuses(&mut self, event: &Event) -> Result<bool, Fault> {
+        let used = self.limit - event.left;
+        if used != self.used || used + event.cost <= self.limit {
+            return match event.left {
+                0 => Ok(false),
+                _ => Err(Fault::RefusedInVain(*event)),
+            };
+        }
+        // The hour begins with nothing used, whatever the word held before: a
+        // refusal does not take it.
+        let since_ns = if used == 0 { 0 } else { self.since_ns };
+        let at_ns = since_ns.max(event.start_ns);
+        if at_ns > event.end_ns {
+            return Err(Fault::RefusedInVain(*event));
+        }
+        // With nothing left it may have come behind a later hour too.
+        if event.left > 0 {
+            self.next_ns = self.next_ns.max(at_ns);
+        }
+        Ok(true)
     }
+}
+
+/// Whether it was admitted and cost something.
+fn is_charge(event: &Event) -> bool {
+    event.admitted && event.cost > 0
 }
 
 #[cfg(test)]
@@ -232,8 +262,13 @@ mod tests {
             refused: 3,
             overtaken: 1,
             roll_overs: 1,
+            met: 2,
         };
         assert_eq!(seen, Ok(expected));
+        // A refusal takes no hour: an earlier one goes on behind it.
+        let refused = event((1, 2), 13, 4, false, 3);
+        let seen = checked(&[refused, event((10, 20), 5, 1, true, 2)]);
+        assert_eq!(seen.map(|seen| seen.refused), Ok(1));
     }
 
     #[test]
@@ -266,6 +301,9 @@ mod tests {
         let free = event((1, 2), 5, 0, true, 2);
         let charge = event((10, 20), 5, 1, true, 2);
         assert_eq!(checked(&[free, charge]), Err(Fault::OutOfOrder(free)));
+        // An hour that goes on after a free one took its place.
+        let free = event((1, 2), 13, 0, true, 3);
+        assert_eq!(checked(&[free, charge]), Err(Fault::OutOfOrder(free)));
     }
 
     #[test]
@@ -292,5 +330,36 @@ mod tests {
             checked(&[spends, overtakes, refused]),
             Err(Fault::RefusedInVain(refused))
         );
+    }
+
+    #[test]
+    fn a_later_hour_that_can_only_have_come_later_excuses_nothing() {
+        let later = event((0, 100), 13, 1, true, 2);
+        let first = event((10, 20), 5, 1, true, 2);
+        let refused = event((30, 40), 5, 1, false, 0);
+        assert!(checked(&[later, first, refused]).is_ok());
+        // It came behind this one, and so behind the refusal.
+        let second = event((50, 60), 5, 1, true, 1);
+        assert_eq!(
+            checked(&[later, first, refused, second]),
+            Err(Fault::RefusedInVain(refused))
+        );
+    }
+
+    #[test]
+    fn what_two_saw_has_to_go_together() {
+        let first = event((1, 2), 5, 2, true, 1);
+        // It gave the last unit at some time of these.
+        let last = event((0, 100), 5, 1, true, 0);
+        let spent = |times| event(times, 5, 1, false, 0);
+        let unspent = |times| event(times, 5, 2, false, 1);
+        for (spent, unspent, goes) in [
+            (spent((50, 60)), unspent((10, 20)), true),
+            (spent((10, 55)), unspent((50, 60)), true),
+            (spent((10, 20)), unspent((50, 60)), false),
+        ] {
+            let seen = checked(&[first, last, spent, unspent]);
+            assert_eq!(seen.is_ok(), goes, "{seen:?}");
+        }
     }
 }
