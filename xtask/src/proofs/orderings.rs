@@ -2,31 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::calls::{self, is_operation, is_ordering};
 use super::source::Source;
 use super::tokens::Kind;
 use super::{Finding, Found};
-
-/// The operations that take an ordering.
-const OPERATIONS: [&str; 18] = [
-    "load",
-    "store",
-    "swap",
-    "compare_exchange",
-    "compare_exchange_weak",
-    "fetch_add",
-    "fetch_sub",
-    "fetch_and",
-    "fetch_nand",
-    "fetch_or",
-    "fetch_xor",
-    "fetch_max",
-    "fetch_min",
-    "fetch_update",
-    "try_update",
-    "update",
-    "fence",
-    "compiler_fence",
-];
 
 /// What makes a comment hold for the rest of its file.
 const FOR_THE_REST: [&str; 2] = ["here and below", "throughout"];
@@ -37,7 +16,10 @@ const FOR_THE_REST: [&str; 2] = ["here and below", "throughout"];
 /// function's docs, or before it in the file with the words "here and below"
 /// or "throughout".
 pub(super) fn find(source: &Source<'_>) -> Found {
-    let mut found = Found::default();
+    let mut found = Found {
+        faults: calls::faults(source),
+        ..Found::default()
+    };
     // By their brackets: those that were seen.
     let mut seen = HashSet::new();
     let mut imports_end = 0;
@@ -80,10 +62,7 @@ pub(super) fn find(source: &Source<'_>) -> Found {
 
 /// The name of an ordering, if a token is one.
 fn ordering<'a>(source: &Source<'a>, at: usize) -> Option<&'a str> {
-    let name = source.word(Some(at))?;
-    ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"]
-        .contains(&name)
-        .then_some(name)
+    source.word(Some(at)).filter(|name| is_ordering(name))
 }
 
 /// An atomic operation.
@@ -101,7 +80,7 @@ impl<'a> Operation<'a> {
     fn around(source: &Source<'a>, at: usize) -> Option<Self> {
         let open = opened_by(source, at)?;
         let name = source.before(open)?;
-        if !OPERATIONS.contains(&source.word(Some(name))?) {
+        if !is_operation(source.word(Some(name))?) {
             return None;
         }
         let within = open + 1..source.partner(open);

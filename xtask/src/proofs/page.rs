@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 
 use super::source::Source;
-use super::{Finding, Found};
+use super::{Finding, Found, door};
 
 const UNSAFE_HEAD: &str = "\
 # Unsafe code
 
 Written by `cargo xtask unsafe` from the code and the comments beside it; `cargo xtask lint` fails where
 this page says something else, where a block or an `unsafe impl` has no `SAFETY` comment, or an
-`unsafe fn` or trait no `# Safety` section. A proof's address is the file and the item that it stands in.
+`unsafe fn` or trait no `# Safety` section, and where code is put out of its sight: by `include!`, by a
+module's `path`, by an attribute that is unsafe, those apart that `xtask/src/proofs/hidden.rs` explains.
+A proof's address is the file and the item that it stands in.
 
 ";
 
@@ -18,9 +20,9 @@ const ORDERINGS_HEAD: &str = "\
 # Atomic operations
 
 Written by `cargo xtask unsafe` from the code and the comments beside it; `cargo xtask lint` fails where
-this page says something else, or where no comment speaks of an operation's ordering. A reason names the
-partner, or says why none is needed. What runs in tests alone is left out. Operations within
-`arc-swap` and `crossbeam-epoch` are theirs.
+this page says something else, where no comment speaks of an operation's ordering, or where an ordering
+does not stand by its name in the call. A reason names the partner, or says why none is needed. What runs
+in tests alone is left out. Operations within `arc-swap` and `crossbeam-epoch` are theirs.
 
 Which orders of steps are tried: `cargo xtask model` (loom), `cargo xtask shuttle`, `cargo xtask miri`, `cargo xtask tsan`.
 
@@ -41,7 +43,10 @@ pub(super) fn unsafes(sources: &[Source<'_>], found: &[Found]) -> String {
             forbidding.join(", ")
         );
     }
-    for (title, of_tests) in [("In the packages", false), ("In their tests", true)] {
+    for (title, of_tests) in [
+        ("In the packages", false),
+        ("In tests, benchmarks, fuzz targets and xtask", true),
+    ] {
         let listed = |finding: &Finding| finding.is_test == of_tests;
         let _ = writeln!(page, "## {title}: {}\n", count(found, listed));
         let columns = ["where", "what", "proof"];
@@ -55,7 +60,8 @@ pub(super) fn unsafes(sources: &[Source<'_>], found: &[Found]) -> String {
 /// The page of atomic operations.
 pub(super) fn orderings(sources: &[Source<'_>], found: &[Found]) -> String {
     let mut page = String::from(ORDERINGS_HEAD);
-    let _ = writeln!(page, "Operations: {}.\n", count(found, |_| true));
+    page += &door::section(sources);
+    let _ = writeln!(page, "## Operations: {}\n", count(found, |_| true));
     let columns = ["where", "operation", "ordering", "why"];
     tables(&mut page, sources, found, &columns, |_| true);
     page.truncate(page.trim_end().len());
@@ -148,7 +154,7 @@ mod tests {
         assert!(page.contains("### a/src/lib.rs\n"));
         assert!(page.contains("| `<A as Sync>` | `unsafe impl` | a \\| b. |\n"));
         let page = super::orderings(&sources, &[orderings::find(&sources[0])]);
-        assert!(page.contains("Operations: 1.\n"));
+        assert!(page.contains("## Operations: 1\n"));
         assert!(page.contains("| `f` | `a.load` | Relaxed | Relaxed: why. |\n"));
     }
 

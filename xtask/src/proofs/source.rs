@@ -318,9 +318,7 @@ impl<'a> Source<'a> {
                 .collect();
             match &inside[..] {
                 ["test"] => true,
-                ["cfg", "(", rest @ ..] => {
-                    rest.contains(&"test") && !rest.contains(&"not") && !rest.contains(&"any")
-                }
+                ["cfg", "(", condition @ .., ")"] => needs_test(condition),
                 _ => false,
             }
         })
@@ -400,6 +398,26 @@ fn partners(tokens: &[Token<'_>]) -> Vec<usize> {
     partner
 }
 
+/// Whether a condition of `cfg` holds in tests alone.
+fn needs_test(condition: &[&str]) -> bool {
+    match condition {
+        ["test"] => true,
+        ["all", "(", parts @ .., ")"] => conditions(parts).into_iter().any(needs_test),
+        ["any", "(", parts @ .., ")"] => conditions(parts).into_iter().all(needs_test),
+        _ => false,
+    }
+}
+
+/// The conditions between the commas.
+fn conditions<'s, 'a>(parts: &'s [&'a str]) -> Vec<&'s [&'a str]> {
+    let mut depth = 0_i32;
+    let found = parts.split(|part| {
+        depth += i32::from(*part == "(") - i32::from(*part == ")");
+        *part == "," && depth == 0
+    });
+    found.filter(|condition| !condition.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,11 +471,15 @@ mod tests {
             #[cfg(not(test))] fn d() { here }
             #[cfg(any(test, fuzzing))] fn e() { here }
             #[test] fn f() { here }
+            #[cfg(all(test, not(loom)))] mod g { here }
+            #[cfg(all(not(test), loom))] mod h { here }
+            #[cfg(any(all(loom, test), all(test, miri),))] mod i { here }
         ";
         let source = Source::new("a.rs", text, false);
         let here = (0..source.tokens.len()).filter(|&at| source.tokens[at].is("here"));
         let is_test: Vec<bool> = here.map(|at| source.is_test(at)).collect();
-        assert_eq!(is_test, [false, true, true, false, false, true]);
+        let expected = [false, true, true, false, false, true, true, false, true];
+        assert_eq!(is_test, expected);
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub(super) fn find(source: &Source<'_>) -> Found {
         let Some((what, wants)) = form(source, at) else {
             continue;
         };
+        // What a trait's method asks for, the trait says.
+        if matches!(wants, Wants::Section) && is_of_trait(source.item(at)) {
+            continue;
+        }
         match proof(source, at, wants) {
             Some(why) => found.findings.push(Finding {
                 item: source.item(at).to_owned(),
@@ -72,6 +76,12 @@ fn form(source: &Source<'_>, at: usize) -> Option<(String, Wants)> {
         "impl" => Some(("`unsafe impl`".into(), Wants::Comment)),
         _ => None,
     }
+}
+
+/// Whether an item is directly in `<Type as Trait>`.
+fn is_of_trait(item: &str) -> bool {
+    let within = item.rsplit_once("::").map_or("", |(within, _)| within);
+    within.contains(" as ") && within.ends_with('>')
 }
 
 /// The beginning of what a block holds.
@@ -157,6 +167,7 @@ mod tests {
             ),
             ("/// Docs.\nunsafe fn f() {}", 2),
             ("assert!(\nunsafe { f() });", 2),
+            ("impl A for B { fn f() {\n unsafe fn g() {} } }", 2),
             ("macro_rules! m { () => {\n unsafe { f() } } }", 2),
         ] {
             let faults = faults(text);
@@ -173,6 +184,7 @@ mod tests {
         let text = "
             #[unsafe(no_mangle)] extern \"C\" fn f(g: unsafe fn(u8), h: unsafe extern \"C\" fn()) {}
             // unsafe { }
+            impl A for B { unsafe fn f() {} }
         ";
         let found = find(&Source::new("a.rs", text, false));
         assert!(found.findings.is_empty() && found.faults.is_empty());
