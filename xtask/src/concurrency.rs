@@ -2,6 +2,9 @@
 //! ThreadSanitizer. Each has a target folder of its own, for its flags would
 //! rebuild everything else.
 
+use std::sync::{Mutex, PoisonError};
+
+use crate::proofs;
 use crate::shell::{Failure, Program};
 use crate::side_by_side;
 
@@ -71,18 +74,26 @@ pub(crate) fn shuttle() -> Result<(), Failure> {
     run_some("shuttle")
 }
 
-/// Runs the tests that are a scheduler's.
+/// Runs the tests that are a scheduler's: all that the sources hold.
 fn run_some(name: &str) -> Result<(), Failure> {
     scheduled_by(name).run()?;
-    // A filter that matches nothing passes: say so instead.
+    // A filter that matches nothing passes, and so does a file of tests that no
+    // module names any more.
     let tests = scheduled_by(name).words("-- --list --format terse");
-    if tests.output()?.lines().any(|line| line.ends_with(": test")) {
-        Ok(())
-    } else {
-        Err(Failure::found(format!(
-            "the engine has no test whose name holds `{name}`: nothing was tried"
-        )))
+    let listed = tests.output()?;
+    let listed = listed.lines().filter(|line| line.ends_with(": test"));
+    all_there(name, listed.count() as u64, proofs::engine_tests(name)?)
+}
+
+/// Whether as many tests are built as the sources hold.
+fn all_there(name: &str, built: u64, held: u64) -> Result<(), Failure> {
+    if held > 0 && built >= held {
+        return Ok(());
     }
+    Err(Failure::found(format!(
+        "the engine's sources hold {held} tests whose names hold `{name}`, and {built} are built: \
+         a module is lost, or there is nothing to try"
+    )))
 }
 
 /// Some tests under Miri with tree borrows: those whose names hold a filter, or
@@ -125,9 +136,32 @@ pub(crate) fn miri(seeds: Option<u64>, filters: &[String]) -> Result<(), Failure
 /// The parts of the engine that hold unsafe code or share words, under Miri
 /// within minutes.
 pub(crate) fn quick_miri() -> Result<(), Failure> {
+    let ran = Mutex::new(Vec::new());
+    let ran = || ran.lock().unwrap_or_else(PoisonError::into_inner);
     side_by_side::run(quick_miri_programs(None)?, |program| {
-        side_by_side::show(program, |line| line.starts_with("test "))
-    })
+        let tests = side_by_side::show(program, |line| line.starts_with("test "))?;
+        ran().extend(tests);
+        Ok(())
+    })?;
+    all_matched(&ran())
+}
+
+/// Whether each filter was part of the name of a test that ran: one that matches
+/// nothing passes by itself.
+fn all_matched(ran: &[String]) -> Result<(), Failure> {
+    let mut filters = QUICK_MIRI
+        .iter()
+        .flat_map(|(_, filters)| filters.split_whitespace());
+    let has_run = |filter: &str| {
+        ran.iter()
+            .any(|line| line.contains(filter) && !line.ends_with("ignored"))
+    };
+    match filters.find(|filter| !has_run(filter)) {
+        Some(filter) => Err(Failure::found(format!(
+            "no test that Miri ran has `{filter}` in its name"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn has_miri() -> Result<(), Failure> {
@@ -201,4 +235,32 @@ fn has_sources() -> bool {
         let library = std::path::Path::new(path.trim()).join("lib/rustlib/src/rust/library");
         library.join("std/Cargo.toml").is_file()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_module_is_noticed() {
+        assert!(all_there("loom", 43, 43).is_ok());
+        assert!(all_there("loom", 44, 43).is_ok());
+        assert!(all_there("loom", 40, 43).is_err());
+        assert!(all_there("loom", 0, 0).is_err());
+    }
+
+    #[test]
+    fn a_filter_of_a_test_that_was_renamed_is_noticed() {
+        let filters = QUICK_MIRI
+            .iter()
+            .flat_map(|(_, filters)| filters.split_whitespace());
+        let mut ran: Vec<String> = filters
+            .map(|filter| format!("test {filter}_so ... ok"))
+            .collect();
+        assert!(all_matched(&ran).is_ok());
+        let last = ran.pop().unwrap();
+        ran.push(last.replace("ok", "ignored"));
+        let refused = all_matched(&ran).unwrap_err().to_string();
+        assert!(refused.contains("hours::"), "{refused}");
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>, wanted: Option<&str>) -> Resu
     let Fuzzing { builds, passes } = Fuzzing::of(Until::Seconds(seconds), seed, wanted)?;
     builds.into_iter().try_for_each(Program::run)?;
     // Of a target that found nothing, not the words that it tried most.
-    let show = |program| side_by_side::show(program, |line| line.starts_with("stat::"));
+    let show = |program| side_by_side::show(program, |line| line.starts_with("stat::")).map(drop);
     passes
         .into_iter()
         .try_for_each(|pass| side_by_side::run(pass, show))

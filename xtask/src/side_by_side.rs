@@ -45,16 +45,17 @@ pub(crate) fn run(
 }
 
 /// Runs a program, and shows when it has ended its command line and those lines
-/// of what it printed that are `worth` it.
-pub(crate) fn show(program: Program, worth: fn(&str) -> bool) -> Result<(), Failure> {
-    let mut said = vec![program.line().to_owned()];
+/// of what it printed that are `worth` it; returns them.
+pub(crate) fn show(program: Program, worth: fn(&str) -> bool) -> Result<Vec<String>, Failure> {
+    let command = program.line().to_owned();
+    let mut said = Vec::new();
     program.each_line(&mut |line| {
         if worth(line) {
             said.push(line.to_owned());
         }
     })?;
-    println!("{}", said.join("\n"));
-    Ok(())
+    println!("{command}\n{}", said.join("\n"));
+    Ok(said)
 }
 
 #[cfg(test)]

@@ -23,6 +23,12 @@ use page::Reasons;
 
 const INSTALL: &str = "cargo install cargo-mutants --locked";
 
+/// Of the mutants that compile, the least share that tests kill.
+const LEAST_KILLED_PERCENT: usize = 95;
+/// Of all, the most that may not compile: types refuse a part of them, a
+/// workspace that does not build refuses all.
+const MOST_UNVIABLE_PERCENT: usize = 25;
+
 /// Where cargo-mutants leaves what it did, a folder for each round.
 const FOLDER: &str = "target/mutants-out";
 
@@ -129,17 +135,40 @@ impl Outcomes {
         self.caught.len() + self.timed_out.len()
     }
 
+    fn compiled(&self) -> usize {
+        self.killed() + self.missed.len()
+    }
+
+    fn all(&self) -> usize {
+        self.compiled() + self.unviable.len()
+    }
+
     /// In words; the share is of those that compile.
     fn figures(&self) -> String {
         let (killed, missed) = (self.killed(), self.missed.len());
-        let share = 100.0 * killed as f64 / (killed + missed).max(1) as f64;
+        let share = 100.0 * killed as f64 / self.compiled().max(1) as f64;
         format!(
             "{} mutants, {killed} killed ({} of them looped for ever), {} do not compile, \
              {missed} survived: {share:.1} % killed of those that compile",
-            killed + missed + self.unviable.len(),
+            self.all(),
             self.timed_out.len(),
             self.unviable.len(),
         )
+    }
+
+    /// Whether they say anything of the tests. A reason beside each survivor
+    /// does not make up for many, and what does not compile tried no test.
+    fn suffice(&self) -> Result<(), Failure> {
+        let too_few = self.killed() * 100 < self.compiled() * LEAST_KILLED_PERCENT;
+        let too_many = self.unviable.len() * 100 > self.all() * MOST_UNVIABLE_PERCENT;
+        if too_few || too_many || self.compiled() == 0 {
+            return Err(Failure::found(format!(
+                "{}: at least {LEAST_KILLED_PERCENT} % have to be killed of those that compile, and \
+                 at most {MOST_UNVIABLE_PERCENT} % may not compile",
+                self.figures()
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -166,8 +195,12 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     println!("proved: {}", outcomes.figures());
     if filter.is_none() {
         page::write_last_run(&outcomes.figures())?;
+    } else if outcomes.all() == 0 {
+        return Err(Failure::found("no mutant is called so"));
     }
-    reasons.judge(&names, &outcomes)
+    reasons.judge(&names, &outcomes)?;
+    // Of a few the share says nothing.
+    filter.map_or_else(|| outcomes.suffice(), |_| Ok(()))
 }
 
 /// The tests of a round without a mutant: they must pass, or all would be
@@ -241,6 +274,24 @@ mod tests {
              1 survived: 75.0 % killed of those that compile"
         );
         assert_eq!(all.settled().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
+    }
+
+    #[test]
+    fn few_that_are_killed_and_many_that_do_not_compile_are_a_failure() {
+        let outcomes = |killed, missed, unviable| {
+            let names = |count| vec![String::new(); count];
+            Outcomes {
+                caught: names(killed),
+                missed: names(missed),
+                unviable: names(unviable),
+                ..Outcomes::default()
+            }
+        };
+        assert!(outcomes(95, 5, 0).suffice().is_ok());
+        assert!(outcomes(75, 0, 25).suffice().is_ok());
+        assert!(outcomes(94, 5, 0).suffice().is_err());
+        assert!(outcomes(74, 0, 26).suffice().is_err());
+        assert!(outcomes(0, 0, 0).suffice().is_err());
     }
 
     #[test]

@@ -98,11 +98,51 @@ fn pages() -> Result<[(&'static str, String); 2], Failure> {
     ])
 }
 
-/// The names of loom's models in a file: functions that are called so.
-fn models<'a>(source: &Source<'a>) -> impl Iterator<Item = &'a str> {
-    let names = (0..source.tokens.len()).filter_map(|at| {
-        let name = source.after(at).filter(|_| source.tokens[at].is("fn"));
-        source.word(name)
+/// How many tests of the engine have a text in their path, as a filter of the
+/// test harness takes it: the modules that its files are, those within, and the
+/// function.
+pub(crate) fn engine_tests(named: &str) -> Result<u64, Failure> {
+    let files = files::all()?;
+    let sources = files.iter().filter_map(|file| {
+        let path = file.path.strip_prefix(door::ENGINE)?;
+        Some(Source::new(path, &file.text, file.is_test))
     });
-    names.filter(|name| name.starts_with("loom_"))
+    Ok(sources.map(|source| count_tests(&source, named)).sum())
+}
+
+/// How many tests of a file have a text in their path.
+fn count_tests(source: &Source<'_>, named: &str) -> u64 {
+    let is_attribute = |at: usize| {
+        let words = ["#", "[", "test", "]"];
+        let tokens = source.tokens[at..].iter();
+        tokens.len() >= words.len() && tokens.zip(words).all(|(token, word)| token.is(word))
+    };
+    let is_named = |at: &usize| source.path.contains(named) || source.item(*at).contains(named);
+    let places = (0..source.tokens.len()).filter(|&at| is_attribute(at));
+    places.filter(is_named).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_by_their_path() {
+        let text = "
+            #[test] fn loom_one() {}
+            #[test] fn two() {}
+            // #[test] fn loom_three() {}
+            mod loom_tests { #[test] #[should_panic] fn four() {} fn five() {} }
+        ";
+        let count = |path| count_tests(&Source::new(path, text, false), "loom");
+        assert_eq!(count("a.rs"), 2);
+        assert_eq!(count("a/loom_tests.rs"), 3);
+    }
+
+    #[test]
+    fn the_engine_has_models_and_schedules() {
+        assert!(engine_tests("loom").unwrap() > 30);
+        assert!(engine_tests("shuttle").unwrap() > 10);
+        assert_eq!(engine_tests("no such test").unwrap(), 0);
+    }
 }

@@ -99,9 +99,10 @@ fn prove(check: &'static Check, size: Size, seed: u64) -> Entry {
             Err(missing @ Failure::Missing(_)) => break Outcome::Missing(missing.to_string()),
             Err(failure) => break Outcome::Found(failure.to_string()),
         };
-        let each = |program: Program| program.each_line(&mut |line| told(line));
+        let each = |program: Program| some_test(program, &told);
         let mut steps = steps.0.into_iter();
-        if let Err(failure) = steps.try_for_each(|step| side_by_side::run(step, each)) {
+        let ran = steps.try_for_each(|step| side_by_side::run(step, each));
+        if let Err(failure) = ran.and_then(|()| tally().end_round(check.least)) {
             break Outcome::Found(failure.to_string());
         }
         if until.is_none_or(|until| began.elapsed() >= until) {
@@ -113,6 +114,23 @@ fn prove(check: &'static Check, size: Size, seed: u64) -> Entry {
         took: began.elapsed(),
         figures: tally().figures(),
         outcome,
+    }
+}
+
+/// Runs a program, and hands over its lines. One that tests, and in which no test
+/// ran, is a failure: a filter that matches nothing passes by itself.
+fn some_test(program: Program, told: &dyn Fn(&str)) -> Result<(), Failure> {
+    let line = program.line().to_owned();
+    let mut passed = None;
+    program.each_line(&mut |line| {
+        if let Some(more) = tally::passed(line) {
+            passed = Some(passed.unwrap_or(0) + more);
+        }
+        told(line);
+    })?;
+    match passed {
+        Some(0) => Err(Failure::found(format!("no test ran: {line}"))),
+        _ => Ok(()),
     }
 }
 
@@ -132,6 +150,21 @@ mod tests {
         assert_eq!(names(&["history"]).unwrap().len(), 2);
         let refused = names(&["nothing"]).unwrap_err().to_string();
         assert!(refused.contains("oracle"), "{refused}");
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_is_a_failure() {
+        let ran = |passed: &[u64]| {
+            let lines = passed
+                .iter()
+                .map(|passed| format!("echo 'test result: ok. {passed} passed; 0 failed';"));
+            let shell = Program::new("sh").arg("-c");
+            some_test(shell.arg(lines.collect::<String>() + "true"), &|_| {})
+        };
+        assert!(ran(&[0, 1]).is_ok());
+        assert!(ran(&[]).is_ok(), "what fuzzes says nothing of tests");
+        let refused = ran(&[0, 0]).unwrap_err().to_string();
+        assert!(refused.starts_with("no test ran: sh -c"), "{refused}");
     }
 
     #[test]

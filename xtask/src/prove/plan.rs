@@ -38,6 +38,48 @@ pub(crate) struct Check {
     /// The part of the time, in hundredths, for which they are run
     /// again and again; `None` where they bound their time themselves.
     pub(crate) again_percent: Option<u64>,
+    /// What they must have done each time: a test that is called otherwise, or
+    /// whose module is lost, fails nothing by itself.
+    pub(crate) least: Least,
+}
+
+/// What the programs of a check must tell of themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Least {
+    pub(crate) work: Work,
+    /// Whether a line has to say how much was done: `proved: …`.
+    pub(crate) is_told: bool,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// So many tests passed.
+    Tests(u64),
+    /// As many tests passed as the engine's sources hold of that name.
+    Named(&'static str),
+    /// Inputs were run.
+    Executions,
+}
+
+impl Least {
+    const fn of(work: Work) -> Self {
+        Self {
+            work,
+            is_told: false,
+        }
+    }
+
+    pub(crate) const fn tests(tests: u64) -> Self {
+        Self::of(Work::Tests(tests))
+    }
+
+    const fn told(self) -> Self {
+        Self {
+            is_told: true,
+            ..self
+        }
+    }
 }
 
 /// When one fuzz target has run enough: all of them take a third of the time.
@@ -59,6 +101,7 @@ macro_rules! fuzzing {
             what: $what,
             steps: |size, seed| fuzz::steps(fuzzed(size)?, seed, $target),
             again_percent: None,
+            least: Least::of(Work::Executions),
         }
     };
 }
@@ -94,6 +137,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, ("TK_TEST_OPS", BILLION), 20, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(4).told(),
     },
     Check {
         name: "history of threads",
@@ -108,6 +152,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(&threads, count, 10, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(1).told(),
     },
     Check {
         name: "history of processes",
@@ -120,6 +165,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, count, 10, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(1).told(),
     },
     Check {
         name: "broken counters",
@@ -131,6 +177,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
+        least: Least::tests(4),
     },
     Check {
         name: "clock faults",
@@ -142,6 +189,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
+        least: Least::tests(5),
     },
     Check {
         name: "flood of addresses",
@@ -154,6 +202,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, count, 4, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(1).told(),
     },
     Check {
         name: "kill -9 of who counts",
@@ -165,6 +214,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, KILLS, 3, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(2).told(),
     },
     Check {
         name: "kill -9 of a server",
@@ -176,6 +226,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, KILLS, 3, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(2).told(),
     },
     Check {
         name: "no memory for a change",
@@ -187,14 +238,16 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: Some(1),
+        least: Least::tests(2),
     },
     Check {
         name: "mutants",
         invariants: "1, 2, 3, 7",
         what: "Faults put into the decision core one by one: a test fails of each, but for those that \
-               MUTANTS.md shows to be none.",
+               MUTANTS.md shows to be none, at most one in twenty of those that compile.",
         steps: |_, _| Ok(Program::cargo("xtask mutants").into()),
         again_percent: None,
+        least: Least::tests(1).told(),
     },
     Check {
         name: "models",
@@ -210,6 +263,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             })
         },
         again_percent: None,
+        least: Least::of(Work::Named("loom")),
     },
     Check {
         name: "schedules",
@@ -225,6 +279,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(counted.into())
         },
         again_percent: None,
+        least: Least::of(Work::Named("shuttle")).told(),
     },
     Check {
         name: "Miri",
@@ -241,6 +296,8 @@ pub(crate) const CHECKS: [Check; 31] = [
             programs.map(Steps::from)
         },
         again_percent: None,
+        // Of those that CI runs; all are more.
+        least: Least::tests(40),
     },
     Check {
         name: "ThreadSanitizer, AddressSanitizer",
@@ -254,6 +311,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             programs.map(Steps::from)
         },
         again_percent: None,
+        least: Least::tests(300),
     },
     fuzzing!(
         "capi",
@@ -335,6 +393,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, KILLS, 3, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(1).told(),
     },
     Check {
         name: "damage to the store",
@@ -348,6 +407,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(long_test(words, count, 2, size, seed).into())
         },
         again_percent: None,
+        least: Least::tests(5).told(),
     },
     Check {
         name: "what an attack takes",
@@ -361,6 +421,7 @@ pub(crate) const CHECKS: [Check; 31] = [
             Ok(Program::cargo("test --profile prove").words(words).into())
         },
         again_percent: None,
+        least: Least::tests(7).told(),
     },
 ];
 

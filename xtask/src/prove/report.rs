@@ -113,7 +113,8 @@ impl Rows {
              a run did is what its time allowed; `cargo xtask prove --full` does a billion operations, decisions\n\
              of threads and decisions of processes, a hundred million addresses, and a hundred million executions\n\
              of each fuzz target, of which it tries what it kept once more with AddressSanitizer.\n\
-             `cargo xtask prove NAME` with what the last column says does a row again.\n\n\
+             `cargo xtask prove NAME` with what the last column says does a row again. A check has failed too where\n\
+             fewer tests ran than are known of it, or nothing said how much was done.\n\n\
              Machine of the latest: {machine}.\n\n\
              | check | invariants | how often | time | found | day, commit | by |\n\
              |---|---|---|---:|---|---|---|\n"
