@@ -181,7 +181,8 @@ pub(crate) enum Memory {
     Addresses,
 }
 
-/// The engine's own and the concurrent tests under a sanitizer; for races, the
+/// The engine's own tests, those of the ledger's file, and the concurrent ones
+/// under a sanitizer; for races, the
 /// standard library is built with it too.
 pub(crate) fn sanitized(memory: Memory) -> Result<Program, Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
@@ -203,7 +204,8 @@ pub(crate) fn sanitized(memory: Memory) -> Result<Program, Failure> {
         ),
     };
     // In one build, for what they stand on is built with the sanitizer too.
-    let tests = "--package engine --package tokenkit-tests --lib --test concurrency";
+    let tests = "--package engine --package tokenkit-tests --lib --test concurrency \
+                 --test ledger_file --test ledger_faults";
     Ok(Program::cargo(cargo)
         .arg(TARGET)
         .words(tests)

@@ -302,7 +302,8 @@ pub(crate) const CHECKS: [Check; 31] = [
     Check {
         name: "ThreadSanitizer, AddressSanitizer",
         invariants: "4, 7",
-        what: "The engine's own and the concurrent tests, built with each; the latter looks for leaks \
+        what: "The engine's own tests, those of the ledger's file, and the concurrent ones, built with \
+               each; the latter looks for leaks \
                too.",
         steps: |_, _| {
             let memories = [Memory::Races, Memory::Addresses];
