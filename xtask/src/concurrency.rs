@@ -182,8 +182,7 @@ pub(crate) enum Memory {
 }
 
 /// The engine's own tests, those of the ledger's file, and the concurrent ones
-/// under a sanitizer; for races, the
-/// standard library is built with it too.
+/// under a sanitizer; for races, the standard library is built with it too.
 pub(crate) fn sanitized(memory: Memory) -> Result<Program, Failure> {
     if !has_nightly("build -Zbuild-std --help") || !has_sources() {
         return Err(Failure::missing(

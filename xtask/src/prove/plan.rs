@@ -303,8 +303,7 @@ pub(crate) const CHECKS: [Check; 31] = [
         name: "ThreadSanitizer, AddressSanitizer",
         invariants: "4, 7",
         what: "The engine's own tests, those of the ledger's file, and the concurrent ones, built with \
-               each; the latter looks for leaks \
-               too.",
+               each; the latter looks for leaks too.",
         steps: |_, _| {
             let memories = [Memory::Races, Memory::Addresses];
             let programs: Result<Vec<_>, _> =
