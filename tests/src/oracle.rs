@@ -28,6 +28,7 @@ pub struct Oracle {
     /// The server's own list.
     origins: Vec<String>,
     exempt: Vec<String>,
+    exempt_besides: Vec<String>,
     failures: FailureConfig,
     /// By the id. What a request shows is compared with each, in the clear.
     keys: HashMap<KeyId, KnownKey>,
@@ -115,7 +116,7 @@ impl Oracle {
             return refused(Reason::MissingKey, by_server);
         }
         // 2
-        let exempt = in_blocks(&self.exempt, ask.ip);
+        let exempt = in_blocks(&self.exempt, ask.ip) || in_blocks(&self.exempt_besides, ask.ip);
         let address = self.addresses.entry(unit(ask.ip)).or_default();
         let blocked = !exempt && at < address.blocked_until;
         if blocked && !shadows.lets(Reason::IpBlocked) {
@@ -326,6 +327,7 @@ impl Subject for Oracle {
             prefixes: prefixes.iter().map(ToString::to_string).collect(),
             origins: origins.iter().map(ToString::to_string).collect(),
             exempt: failures.exempt.iter().map(ToString::to_string).collect(),
+            exempt_besides: Vec::new(),
             failures: failures.clone(),
             keys: HashMap::new(),
             sessions: HashMap::new(),

@@ -55,6 +55,12 @@ impl Oracle {
         found
     }
 
+    /// Exempts addresses besides those that always are, in place of those that
+    /// were.
+    pub fn set_exempt(&mut self, blocks: &[&str]) {
+        self.exempt_besides = blocks.iter().map(ToString::to_string).collect();
+    }
+
     /// Removes a key at a time; whether it was there.
     pub fn remove(&mut self, at: u64, id: KeyId) -> bool {
         self.let_rest(at, false);

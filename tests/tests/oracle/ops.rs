@@ -8,7 +8,7 @@ use engine::{KeyState, Limit, Reason};
 use fastrand::Rng;
 use tests::ips::IPS;
 
-use crate::world::{FIRST_KEYS, From, KEYS, MINTED, NETS, ORIGINS, TOKENS};
+use crate::world::{EXEMPT, FIRST_KEYS, From, KEYS, MINTED, NETS, ORIGINS, TOKENS};
 
 /// What the `api-key` header says.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) enum Header {
     /// A key cut short or with something behind it.
     Cut(usize, usize),
     Lengthened(usize),
+    /// It comes twice.
+    Repeated,
 }
 
 /// One request.
@@ -62,6 +64,8 @@ pub(crate) enum Op {
     EndSession(usize),
     Purge,
     Unblock(From),
+    /// Other addresses are exempt.
+    Exempt(usize),
     Clock(Move),
     /// One of the engines over a ledger's file ends, and another begins.
     Reopen(usize),
@@ -138,6 +142,7 @@ impl Header {
                 }),
                 (1, |rng| Self::Cut(key(rng), rng.usize(0..56))),
                 (1, |rng| Self::Lengthened(key(rng))),
+                (1, |_| Self::Repeated),
             ],
         )
     }
@@ -284,6 +289,7 @@ impl Op {
                 (2, |rng| Self::EndSession(rng.usize(0..TOKENS.len()))),
                 (1, |_| Self::Purge),
                 (2, |rng| Self::Unblock(From::draw(rng))),
+                (1, |rng| Self::Exempt(rng.usize(0..EXEMPT.len()))),
                 (16, |rng| Self::Clock(Move::draw(rng))),
                 (1, |rng| Self::Reopen(rng.usize(0..2))),
                 (1, |_| Self::ReopenAll),

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Clock, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit, Reason, SecretKey,
-    ServerSecret, SessionRecord, ShadowPolicy, ShadowScope,
+    CidrList, Clock, Credential, Decision, Engine, Hour, KeyId, KeyPolicy, KeyRecord, Limit,
+    Reason, Request, SecretKey, ServerSecret, SessionRecord, ShadowPolicy, ShadowScope,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -16,7 +16,8 @@ use trace::{Answer, Ask, Change, EngineSubject, Session, Subject, Trace};
 
 use crate::ops::{Asked, Header, Op, Whom};
 use crate::world::{
-    FIRST_KEYS, KEYS, MINTED, ORIGINS, PROJECTS, SECRETS, START, TOKENS, config, limit, policy,
+    EXEMPT, FIRST_KEYS, KEYS, MINTED, ORIGINS, PROJECTS, REPEATED, SECRETS, START, TOKENS, config,
+    limit, policy,
 };
 
 /// Where the engine counts.
@@ -50,6 +51,8 @@ pub(crate) struct Twins {
     /// Those that a new engine has to be told.
     sessions: BTreeMap<usize, SessionRecord>,
     shadow: ShadowPolicy,
+    /// Which addresses are exempt.
+    exempt: usize,
 }
 
 /// Every so many steps all the hours of every key are compared, not the present
@@ -70,6 +73,7 @@ impl Twins {
             minted: Vec::new(),
             sessions: BTreeMap::new(),
             shadow: ShadowPolicy::default(),
+            exempt: 0,
             config,
         };
         let doors = if home == Home::Memory { 1 } else { 2 };
@@ -158,17 +162,14 @@ impl Twins {
     fn ask(&mut self, ask: &Ask) -> Result<(), TestCaseError> {
         let expected = self.oracle.decide(self.at, ask).unwrap().unwrap();
         // Told first: that changes nothing, and comes to the same.
-        let explained = self
-            .door()
-            .explain_at(&EngineSubject::request(ask), self.at)
-            .decision;
-        let got = self.door().decide(&EngineSubject::request(ask));
+        let explained = self.door().explain_at(&request(ask), self.at).decision;
+        let got = self.door().decide(&request(ask));
         prop_assert_eq!(explained, got, "explained otherwise than decided");
         self.compare(ask, &expected, got)
     }
 
     fn batch(&mut self, asks: &[Ask]) -> Result<(), TestCaseError> {
-        let requests: Vec<_> = asks.iter().map(EngineSubject::request).collect();
+        let requests: Vec<_> = asks.iter().map(request).collect();
         let mut decisions = vec![Decision::default(); asks.len()];
         self.door().decide_batch(&requests, &mut decisions);
         for (ask, got) in asks.iter().zip(decisions) {
@@ -203,6 +204,7 @@ impl Twins {
             }
             Header::Cut(number, len) => Some(key(number)[..len].into()),
             Header::Lengthened(number) => Some(key(number) + "0"),
+            Header::Repeated => Some(REPEATED.into()),
         }
     }
 
@@ -272,6 +274,7 @@ impl Twins {
         for at in which {
             let engine = self.engine();
             engine.set_shadow(self.shadow.clone());
+            engine.set_exempt(exempt(self.exempt));
             for record in records.clone().into_iter().rev() {
                 // Two that are minted may be one stranger yet to come.
                 engine.put_keys(vec![record]).unwrap();
@@ -339,6 +342,13 @@ impl Twins {
             Op::Unblock(from) => {
                 self.door().unblock(from.ip(), self.at);
                 self.change(&Change::Unblock(from.ip()));
+            }
+            Op::Exempt(number) => {
+                self.exempt = *number;
+                for engine in &self.engines {
+                    engine.set_exempt(exempt(*number));
+                }
+                self.oracle.set_exempt(EXEMPT[*number]);
             }
             Op::Clock(moved) => {
                 self.at = moved.from(self.at);
@@ -448,6 +458,23 @@ fn expected_use(known: &KnownKey, hour: u64) -> Option<u64> {
 fn hours_of_ring(at: u64) -> std::ops::Range<u64> {
     let now = at / 3600;
     now.saturating_sub(9)..now + 9
+}
+
+/// What the engine is asked.
+fn request(ask: &Ask) -> Request<'_> {
+    let is_repeated = |header: &Option<String>| header.as_deref() == Some(REPEATED);
+    let mut request = EngineSubject::request(ask);
+    if is_repeated(&ask.api_key) {
+        request = request.api_key_header(Credential::Repeated);
+    }
+    if is_repeated(&ask.bearer) {
+        request = request.bearer_header(Credential::Repeated);
+    }
+    request
+}
+
+fn exempt(number: usize) -> CidrList {
+    CidrList::parse(EXEMPT[number]).unwrap()
 }
 
 fn guess(ip: std::net::IpAddr) -> Ask {

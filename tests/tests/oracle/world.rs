@@ -52,7 +52,21 @@ pub(crate) const ORIGINS: [&str; 13] = [
 
 pub(crate) const PROJECTS: [&str; 2] = ["p1", "p2"];
 
-pub(crate) const TOKENS: [&str; 6] = ["token-a", "token-b", "token-c", "token-d", "never", ""];
+pub(crate) const TOKENS: [&str; 7] = [
+    "token-a", "token-b", "token-c", "token-d", "never", "", REPEATED,
+];
+
+/// What stands for a header that comes twice: whoever takes lines for one text
+/// sees this, and it is neither a key nor a token.
+pub(crate) const REPEATED: &str = "one, another";
+
+/// What may be exempt besides what always is: at first nothing.
+pub(crate) const EXEMPT: [&[&str]; 4] = [
+    &[],
+    &["192.0.2.0/24"],
+    &["198.51.100.0/24", "2001:db8:0:1::/64"],
+    &["0.0.0.0/0"],
+];
 
 const CONFIG: &str = r#"{"trace": 1, "config": {
     "prefixes": ["tk_live", "tk_test"],
