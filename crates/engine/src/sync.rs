@@ -24,12 +24,21 @@ pub(crate) use std::sync::atomic::{Ordering, fence};
 #[cfg(shuttle)]
 pub(crate) use steps::{AtomicU32, AtomicU64, step};
 
-/// The lock of what takes a step on a word while it holds it: under shuttle,
-/// whose threads share one of the system's, any other would wait for ever.
+/// The lock of what takes a step on a word while it holds it: under loom and
+/// shuttle, whose threads share one of the system's, any other would wait for
+/// ever.
+#[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
-#[cfg(not(shuttle))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
+
+/// Words that are pointers.
+#[cfg(not(loom))]
+pub(crate) use crossbeam_epoch as pointers;
+#[cfg(loom)]
+pub(crate) mod pointers;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};

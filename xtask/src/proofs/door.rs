@@ -33,7 +33,7 @@ impl Tried {
 
 /// Files of the engine with atomics that do not come by the door: which, why,
 /// and what tries them.
-const OTHERS: [(&str, &str, Tried); 13] = [
+const OTHERS: [(&str, &str, Tried); 12] = [
     (
         "keyring/block.rs",
         "how many records a block has: for writers, who take turns",
@@ -84,11 +84,6 @@ const OTHERS: [(&str, &str, Tried); 13] = [
         Tried::NoNeed,
     ),
     ("sessions/mod.rs", "a count of sessions", Tried::NoNeed),
-    (
-        "sessions/table.rs",
-        "pointers of `crossbeam-epoch`, with their tags: they publish tables and buckets",
-        Tried::ByBoth,
-    ),
     ("time.rs", "a clock that tests set", Tried::NoNeed),
 ];
 

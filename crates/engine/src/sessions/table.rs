@@ -3,18 +3,18 @@
 //!
 //! The pointers are `crossbeam-epoch`'s, tags included. Its collector is not
 //! used: it frees what writers leave in whichever thread comes by, and a
-//! decision must not be that thread. [`Gate`] and [`Limbo`] stand in for it.
+//! decision must not be that thread. [`Gate`] and [`Limbo`] stand in for it. Under
+//! loom others take the place of the pointers, so that the models run this code.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
 
 use super::bucket::Bucket;
 use super::gate::{Gate, Pass};
 use super::limbo::Limbo;
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::pointers::{self, Atomic, Guard, Owned, Shared};
 use crate::sync::step;
 
 /// Tag of a bucket in a new table whose share still lies in the old one.
@@ -23,7 +23,7 @@ const UNSPLIT: usize = 1;
 const FROZEN: usize = 2;
 
 /// Buckets of the first table.
-const FIRST_BUCKETS: usize = if cfg!(shuttle) { 2 } else { 64 };
+const FIRST_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 /// Buckets, a power of two of them, chosen by the hash's lower bits. A null
 /// pointer is an empty bucket.
@@ -70,7 +70,7 @@ fn no_guard() -> &'static Guard {
     // SAFETY: what an unprotected guard makes unsafe is to dereference what is
     // loaded under it, and to defer under it. Nothing is deferred here, and
     // each dereference below says by itself why its target lives.
-    unsafe { crossbeam_epoch::unprotected() }
+    unsafe { pointers::unprotected() }
 }
 
 impl Table {
@@ -333,3 +333,6 @@ impl Drop for Map {
         drop(unsafe { old.try_into_owned() });
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;
