@@ -213,6 +213,6 @@ mod tests {
         let text = "#[cfg(loom)] mod m { #[test] fn loom_two() {} }";
         let section = section(&[Source::new(&path, text, false)]);
         assert!(section.contains("The models are in `hours.rs`."));
-        assert!(section.contains("| `sessions/table.rs` | "));
+        assert!(section.contains("| `keyring/place.rs` | "));
     }
 }
