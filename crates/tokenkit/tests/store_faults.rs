@@ -90,13 +90,24 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The keys of a place: id and state.
-fn keys(place: &Place) -> Vec<(String, String)> {
-    let keys = json(&place.ok(&["key", "list", "--json"]));
-    let text = |key: &serde_json::Value, name: &str| key[name].as_str().unwrap().to_owned();
-    let keys = keys.as_array().unwrap().iter();
-    keys.map(|key| (text(key, "id"), text(key, "state")))
+/// What a command lists: id and state of each.
+fn listed(place: &Place, list: &[&str]) -> Vec<(String, String)> {
+    let all = json(&place.ok(list));
+    let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap().to_owned();
+    let all = all.as_array().unwrap().iter();
+    all.map(|one| (text(one, "id"), text(one, "state")))
         .collect()
+}
+
+/// The keys of a place.
+fn keys(place: &Place) -> Vec<(String, String)> {
+    listed(place, &["key", "list", "--json"])
+}
+
+/// The states of what a command lists.
+fn states(place: &Place, list: &[&str]) -> Vec<String> {
+    let listed = listed(place, list).into_iter();
+    listed.map(|(_, state)| state).collect()
 }
 
 #[test]
@@ -128,7 +139,7 @@ fn a_revocation_that_was_acknowledged_holds() {
         Some(&before),
         &["key", "revoke", &first, &second],
         |place, ran, what| {
-            let states: Vec<String> = keys(place).into_iter().map(|(_, state)| state).collect();
+            let states = states(place, &["key", "list", "--json"]);
             // Both or none.
             assert_eq!(states[0], states[1], "{what}");
             if ran.code == Some(0) {
@@ -157,13 +168,7 @@ fn a_limit_that_was_lowered_is_so() {
 
 #[test]
 fn a_session_that_was_shown_is_there_and_one_that_was_ended_is_gone() {
-    let sessions = |place: &Place| {
-        let all = json(&place.ok(&["session", "list", "--json"]));
-        let states = all.as_array().unwrap().iter();
-        states
-            .map(|session| session["state"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
+    let sessions = |place: &Place| states(place, &["session", "list", "--json"]);
     let before = Place::new();
     before.key();
     let create = [
@@ -197,13 +202,7 @@ fn a_session_that_was_shown_is_there_and_one_that_was_ended_is_gone() {
 
 #[test]
 fn an_admin_token_that_was_revoked_is_so() {
-    let tokens = |place: &Place| {
-        let all = json(&place.ok(&["admin", "token", "list", "--json"]));
-        let states = all.as_array().unwrap().iter();
-        states
-            .map(|token| token["state"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
+    let tokens = |place: &Place| states(place, &["admin", "token", "list", "--json"]);
     let before = Place::new();
     before.key();
     let create = [

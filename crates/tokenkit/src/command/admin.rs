@@ -5,12 +5,12 @@ use std::io::Write;
 use serde::Serialize;
 use store::{Scope, StoredToken};
 
-use super::fields::{NEVER, expiry, flag, key_id};
+use super::fields::{NEVER, expiry_to_come, flag, key_id};
 use super::text_table::TextTable;
 use super::view::{JsonArray, shown_once, write_json};
 use crate::admin_token;
 use crate::cli::{Admin, AdminToken, TokenScope};
-use crate::error::{Failure, OperatorError};
+use crate::error::Failure;
 use crate::keystore::{change, now, open, open_or_create};
 use crate::settings::Settings;
 use crate::when::show_when;
@@ -55,15 +55,7 @@ fn create(
 ) -> Result<(), Failure> {
     let now = now();
     let name = flag("--name", name, str::parse)?;
-    let expires_at = match expires {
-        None => None,
-        Some(text) => flag("--expires", text, |text| expiry(text, now))?,
-    };
-    if let (Some(text), Some(expires_at)) = (expires, expires_at)
-        && expires_at <= now
-    {
-        return Err(OperatorError::new(format_args!("--expires {text} lies in the past")).into());
-    }
+    let expires_at = expiry_to_come(expires, now)?;
     let scope = match scope {
         TokenScope::Read => Scope::Read,
         TokenScope::Write => Scope::Write,

@@ -48,6 +48,18 @@ pub(crate) fn expiry(text: &str, now: u64) -> Result<Option<u64>, String> {
         .map_err(|why| format!("{why}, or never"))
 }
 
+/// `--expires` for what is made: a time to come, if there is to be one.
+pub(super) fn expiry_to_come(text: Option<&str>, now: u64) -> Result<Option<u64>, OperatorError> {
+    let Some(text) = text else { return Ok(None) };
+    let expires_at = flag("--expires", text, |text| expiry(text, now))?;
+    if expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(OperatorError::new(format_args!(
+            "--expires {text} lies in the past"
+        )));
+    }
+    Ok(expires_at)
+}
+
 /// The texts of a list, where `none` alone is an empty one.
 pub(crate) fn entries(texts: &[String]) -> &[String] {
     if texts == [NONE] { &[] } else { texts }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use engine::{CidrList, KeyId, KeyPolicy, KeyState, Name, OriginList, Prefix};
 use store::{KeyFilter, Label, StoredKey};
 
-use super::fields::{entries, expiry, flag, key_id, limit};
+use super::fields::{entries, expiry, expiry_to_come, flag, key_id, limit};
 use super::text_table::TextTable;
 use super::view::{JsonArray, KEY_HEADS, KeyView, shown_once, write_json};
 use super::{export, import};
@@ -44,22 +44,11 @@ pub(super) fn run(
 }
 
 fn create(settings: &Settings, wanted: &KeyCreate, out: &mut dyn Write) -> Result<(), Failure> {
-    let now = now();
     let mut policy = KeyPolicy::new(flag("--project", &wanted.project, str::parse)?);
     if let Some(text) = &wanted.limit {
         policy.hourly_limit = flag("--limit", text, limit)?;
     }
-    if let Some(text) = &wanted.expires {
-        policy.expires_at = flag("--expires", text, |text| expiry(text, now))?;
-        if policy
-            .expires_at
-            .is_some_and(|expires_at| expires_at <= now)
-        {
-            return Err(
-                OperatorError::new(format_args!("--expires {text} lies in the past")).into(),
-            );
-        }
-    }
+    policy.expires_at = expiry_to_come(wanted.expires.as_deref(), now())?;
     policy.origins = OriginList::parse(&wanted.origins)
         .map_err(|error| OperatorError::wrap("--origin", error))?;
     policy.ips =

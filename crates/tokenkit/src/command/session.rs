@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use engine::{SessionRecord, SessionToken};
 use store::{SessionId, Store, StoreError, StoredSession};
 
-use super::fields::{expiry, flag};
+use super::fields::{expiry_to_come, flag};
 use super::text_table::TextTable;
 use super::view::{JsonArray, SESSION_HEADS, SessionView, shown_once, write_json};
 use crate::cli::Session;
@@ -49,16 +49,8 @@ fn create(
     let session = SessionRecord {
         project: flag("--project", project, str::parse)?,
         user: flag("--user", user, str::parse)?,
-        expires_at: match expires {
-            None => None,
-            Some(text) => flag("--expires", text, |text| expiry(text, now))?,
-        },
+        expires_at: expiry_to_come(expires, now)?,
     };
-    if let (Some(text), Some(expires_at)) = (expires, session.expires_at)
-        && expires_at <= now
-    {
-        return Err(OperatorError::new(format_args!("--expires {text} lies in the past")).into());
-    }
     let (mut store, secret) = open(settings)?;
     let token = SessionToken::generate().map_err(|cause| {
         OperatorError::wrap("the system gave no random bytes for a token", cause)

@@ -27,16 +27,16 @@ pub(crate) struct Keeper {
     /// How long a change waits for others.
     wait: Duration,
     shared: Arc<Shared>,
+    /// By which changes are made, one after the other. A panic under it leaves a
+    /// whole store: its change was dropped with the transaction.
+    writer: Arc<tokio::sync::Mutex<Store>>,
     /// Of those who look.
     places: Arc<Semaphore>,
-    /// Of the one who changes.
-    turn: Arc<Semaphore>,
 }
 
 struct Shared {
     path: PathBuf,
     secret: ServerSecret,
-    writer: Mutex<Store>,
     readers: Mutex<Vec<Store>>,
 }
 
@@ -47,12 +47,11 @@ impl Keeper {
             shared: Arc::new(Shared {
                 path: store.path().to_path_buf(),
                 secret,
-                writer: Mutex::new(store),
                 readers: Mutex::default(),
             }),
             wait: wait.min(MAX_WAIT),
+            writer: Arc::new(tokio::sync::Mutex::new(store)),
             places: Arc::new(Semaphore::new(READERS)),
-            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -90,20 +89,26 @@ impl Keeper {
         then: impl FnOnce(T) -> Result<U, Problem> + Send + 'static,
     ) -> Result<U, Problem> {
         let begun = Instant::now();
-        let turn = Arc::clone(&self.turn).acquire_owned();
         let busy = || StoreError::Locked(self.shared.path.clone());
-        let turn = timeout(self.wait, turn).await.map_err(|_| busy())?;
-        let turn = turn.map_err(Problem::internal)?;
+        let turn = Arc::clone(&self.writer).lock_owned();
+        let mut store = timeout(self.wait, turn).await.map_err(|_| busy())?;
         let left = self.wait.saturating_sub(begun.elapsed());
-        let shared = Arc::clone(&self.shared);
         // Gone as soon as nobody waits for this future.
         let waits = Arc::new(());
         let who_waits = Arc::downgrade(&waits);
         let done = on_a_thread(move || {
-            let is_waited_for = || who_waits.strong_count() > 0;
-            let changed = shared.write(&actor, now, left, is_waited_for, change);
-            drop(turn);
-            changed.and_then(then)
+            let mut writer = store.write_within(&actor, now, left, || {})?;
+            if who_waits.strong_count() == 0 {
+                tracing::debug!("a change was not begun: nobody waited for it any more");
+                return Err(Problem::unavailable(
+                    "timeout",
+                    "It took too long, and nothing was changed.",
+                ));
+            }
+            let changed = change(&mut writer)?;
+            writer.commit()?;
+            drop(store);
+            then(changed)
         });
         let done = done.await;
         drop(waits);
@@ -124,13 +129,8 @@ impl Keeper {
     ///
     /// What kept it from that.
     pub(crate) async fn forget_requests(&self, now: u64) -> Result<usize, String> {
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
-        let shared = Arc::clone(&self.shared);
-        let forgotten = spawn_blocking(move || {
-            let _turn = turn;
-            lock(&shared.writer).forget_requests(now)
-        });
-        match forgotten.await {
+        let mut store = Arc::clone(&self.writer).lock_owned().await;
+        match spawn_blocking(move || store.forget_requests(now)).await {
             Ok(done) => done.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         }
@@ -155,32 +155,9 @@ impl Shared {
         }
         Ok(seen)
     }
-
-    fn write<T>(
-        &self,
-        actor: &Actor,
-        now: u64,
-        wait: Duration,
-        is_waited_for: impl FnOnce() -> bool,
-        change: impl FnOnce(&mut Writer<'_>) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
-        let mut store = lock(&self.writer);
-        let mut writer = store.write_within(actor, now, wait, || {})?;
-        if !is_waited_for() {
-            tracing::debug!("a change was not begun: nobody waited for it any more");
-            return Err(Problem::unavailable(
-                "timeout",
-                "It took too long, and nothing was changed.",
-            ));
-        }
-        let changed = change(&mut writer)?;
-        writer.commit()?;
-        Ok(changed)
-    }
 }
 
-/// A panic under one of the locks leaves whole stores: a change that was under
-/// way was dropped with its transaction.
+/// A panic under the lock leaves whole stores.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

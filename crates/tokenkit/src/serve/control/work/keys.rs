@@ -112,10 +112,7 @@ impl Control {
             }
             let expires_at = change.expires_at.flatten();
             if expires_at != before.record.policy.expires_at {
-                let faults = future(expires_at, control.now());
-                if !faults.is_empty() {
-                    return Err(Problem::invalid(faults));
-                }
+                refuse_past(expires_at, control.now())?;
             }
             let changed = writer.change_key(id, None, |key| {
                 let KeyChange {
@@ -197,10 +194,7 @@ impl Control {
     ) -> Result<(SecretKey, StoredKey, StoredKey), Problem> {
         let old = writer.key(id)?;
         seen.check(old.revision)?;
-        let faults = future(rotation.expires_at.flatten(), self.now());
-        if !faults.is_empty() {
-            return Err(Problem::invalid(faults));
-        }
+        refuse_past(rotation.expires_at.flatten(), self.now())?;
         let mut policy = old.record.policy;
         put(&mut policy.expires_at, rotation.expires_at);
         let (key, stored) = self.mint(maker, &old.prefix, policy, old.label)?;
@@ -229,8 +223,21 @@ impl Control {
     }
 }
 
+/// Refuses an expiry that is over.
+///
+/// # Errors
+///
+/// 422.
+pub(super) fn refuse_past(expires_at: Option<u64>, now: u64) -> Result<(), Problem> {
+    let faults = future(expires_at, now);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::invalid(faults))
+}
+
 /// What is wrong with an expiry that is over.
-pub(super) fn future(expires_at: Option<u64>, now: u64) -> Vec<Fault> {
+fn future(expires_at: Option<u64>, now: u64) -> Vec<Fault> {
     let is_over = expires_at.is_some_and(|expires_at| expires_at <= now);
     let fault = || {
         Fault::member(

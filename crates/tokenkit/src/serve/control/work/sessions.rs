@@ -4,7 +4,7 @@ use engine::{Name, SessionRecord, SessionToken};
 use store::{Actor, SessionId, StoredSession, Writer};
 
 use super::Maker;
-use super::keys::future;
+use super::keys::refuse_past;
 use crate::keystore;
 use crate::serve::control::{Control, Problem};
 
@@ -29,10 +29,7 @@ impl Control {
         new: NewSession,
     ) -> Result<(SessionToken, StoredSession), Problem> {
         let now = self.now();
-        let faults = future(new.expires_at, now);
-        if !faults.is_empty() {
-            return Err(Problem::invalid(faults));
-        }
+        refuse_past(new.expires_at, now)?;
         let token = maker.token(self.secret())?;
         let session = SessionRecord {
             project: new.project,

@@ -4,7 +4,7 @@ use engine::{KeyId, SecretKey};
 use store::{Actor, Label, Scope, StoredToken, Writer};
 
 use super::Maker;
-use super::keys::future;
+use super::keys::refuse_past;
 use crate::admin_token;
 use crate::serve::control::{Control, Problem};
 
@@ -29,10 +29,7 @@ impl Control {
         maker: &Maker,
         new: NewToken,
     ) -> Result<(SecretKey, StoredToken), Problem> {
-        let faults = future(new.expires_at, self.now());
-        if !faults.is_empty() {
-            return Err(Problem::invalid(faults));
-        }
+        refuse_past(new.expires_at, self.now())?;
         let prefix = admin_token::prefix().map_err(Problem::internal)?;
         let token = maker.key(&prefix, self.secret())?;
         let stored = StoredToken::of(
