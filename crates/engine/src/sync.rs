@@ -17,12 +17,12 @@ mod one_order;
 mod steps;
 
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(shuttle)]
 pub(crate) use std::sync::atomic::{Ordering, fence};
 #[cfg(shuttle)]
-pub(crate) use steps::{AtomicU32, AtomicU64, step};
+pub(crate) use steps::{AtomicPtr, AtomicU32, AtomicU64, step};
 
 /// The lock of what takes a step on a word while it holds it: under loom and
 /// shuttle, whose threads share one of the system's, any other would wait for
@@ -44,10 +44,10 @@ pub(crate) mod pointers;
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(all(test, loom))]
 use one_order::in_one_order;
-#[cfg(loom)]
-pub(crate) use turns::AtomicU64;
 #[cfg(all(test, loom))]
 use turns::in_turns;
+#[cfg(loom)]
+pub(crate) use turns::{AtomicPtr, AtomicU64};
 
 /// A model in which threads are pre-empted so often at most, or as often as
 /// `TK_TEST_PREEMPTIONS` says if that is more.
@@ -142,17 +142,24 @@ mod turns {
 
     /// Loom's atomic.
     #[derive(Debug)]
-    pub(crate) struct AtomicU64 {
-        word: atomic::AtomicU64,
+    pub(crate) struct InTurns<W> {
+        word: W,
         turns: atomic::AtomicU64,
+    }
+
+    pub(crate) type AtomicU64 = InTurns<atomic::AtomicU64>;
+    pub(crate) type AtomicPtr<T> = InTurns<atomic::AtomicPtr<T>>;
+
+    impl<W> InTurns<W> {
+        fn of(word: W) -> Self {
+            let turns = atomic::AtomicU64::new(0);
+            Self { word, turns }
+        }
     }
 
     impl AtomicU64 {
         pub(crate) fn new(value: u64) -> Self {
-            Self {
-                word: atomic::AtomicU64::new(value),
-                turns: atomic::AtomicU64::new(0),
-            }
+            Self::of(atomic::AtomicU64::new(value))
         }
 
         /// Here and below as loom has it, and in one order where the model is.
@@ -176,11 +183,17 @@ mod turns {
         }
     }
 
-    /// Takes the turn: once for each step, for each is a method of the word.
-    impl Deref for AtomicU64 {
-        type Target = atomic::AtomicU64;
+    impl<T> AtomicPtr<T> {
+        pub(crate) fn new(value: *mut T) -> Self {
+            Self::of(atomic::AtomicPtr::new(value))
+        }
+    }
 
-        fn deref(&self) -> &atomic::AtomicU64 {
+    /// Takes the turn: once for each step, for each is a method of the word.
+    impl<W> Deref for InTurns<W> {
+        type Target = W;
+
+        fn deref(&self) -> &W {
             if TAKEN.get() {
                 // Relaxed: a swap is a turn by itself, and must order no more.
                 self.turns.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ const BLOCKS: usize = 64;
 const CHUNK_BYTES: usize = BLOCKS * size_of::<Block>();
 const ALL_FREE: u64 = u64::MAX;
 
-const _: () = assert!(CHUNK_BYTES == crate::memory::HUGE_PAGE || cfg!(any(test, fuzzing)));
+const _: () = assert!(CHUNK_BYTES == crate::memory::HUGE_PAGE || cfg!(any(test, loom, fuzzing)));
 
 /// Where blocks come from. Frees all of them when it is dropped, whoever still
 /// points to one.

@@ -16,8 +16,15 @@ use crate::key::KeyId;
 use crate::prefetch::prefetch;
 
 /// Cache lines in a block, the header's included. Under tests and fuzzers it is
-/// small, so that blocks are full and split often.
-pub(super) const LINES: usize = if cfg!(any(test, fuzzing)) { 16 } else { 512 };
+/// small, so that blocks are full and split often; under loom, which keeps a
+/// history of every place, for two keys.
+pub(super) const LINES: usize = if cfg!(loom) {
+    4
+} else if cfg!(any(test, fuzzing)) {
+    16
+} else {
+    512
+};
 /// Places in a block.
 pub(super) const PLACES: usize = LINES - 1;
 /// The most records in a block: one more, and it is split.
@@ -48,7 +55,7 @@ pub(super) struct Header {
 /// The places; they begin with a line of their own.
 pub(super) type Places = [Place; PLACES];
 
-const _: () = assert!(size_of::<Block>() == LINES * 64);
+const _: () = assert!(size_of::<Block>() == LINES * 64 || cfg!(loom));
 
 /// Where in a block the search for a hash begins. By the upper half of the hash,
 /// as the lower bits choose the block.
@@ -264,21 +271,13 @@ mod tests {
 
     use super::super::arena::Arena;
     use super::super::published::Draft;
+    use super::super::record::sample as record;
     use super::*;
-    use crate::key::KeyDigest;
     use crate::net::CidrList;
     use crate::origin::OriginList;
-    use crate::policy::KeyPolicy;
-    use crate::project::ProjectId;
 
     fn id(number: u64) -> KeyId {
         KeyId::from_bits(number)
-    }
-
-    fn record(number: u64, slot: u32) -> Record {
-        let policy = KeyPolicy::new("p".parse().unwrap());
-        let digest = KeyDigest::from_bytes([number as u8; 32]);
-        Record::new(id(number), digest, &policy, ProjectId::from_bits(0), slot)
     }
 
     /// A poor hash on purpose: long runs, wrapping around the end.

@@ -8,13 +8,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::arena::Arena;
 use super::block::{Block, Header, PLACES, home};
 use super::directory::Entry;
 use super::place::Place;
-use crate::sync::step;
+use crate::sync::{AtomicPtr, Ordering};
 
 /// The address of a block that was published.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +77,6 @@ impl Entry for BlockEntry {
 
     #[inline]
     fn load(&self) -> BlockPtr {
-        step();
         // Acquire pairs with the Release in `store`: who finds the address finds
         // the block, and that the directory has doubled before.
         let block = self.0.load(Ordering::Acquire);
@@ -87,7 +85,6 @@ impl Entry for BlockEntry {
     }
 
     fn store(&self, block: BlockPtr) {
-        step();
         // Release: publishes the block.
         self.0.store(block.0.as_ptr(), Ordering::Release);
     }
@@ -122,10 +119,8 @@ impl Draft {
         // SAFETY: as in `empty`.
         unsafe { Block::header_within(block.as_ptr()).write(of.header.copy()) };
         let places = Block::places_within(block.as_ptr());
-        // SAFETY: as above, and so it does not overlap with a block that is in
-        // use. A place is plain data, which nobody writes meanwhile, says the
-        // caller.
-        unsafe { places.copy_from_nonoverlapping(&raw const of.places, 1) };
+        // SAFETY: as above; no place is filled meanwhile, says the caller.
+        unsafe { Place::copy_all(&of.places, places) };
         Self(block)
     }
 
@@ -157,3 +152,6 @@ impl DerefMut for Draft {
         unsafe { self.0.as_mut() }
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -211,6 +211,15 @@ impl Record {
     }
 }
 
+/// A record for tests, told from others by its key's number and its slot.
+#[cfg(test)]
+pub(super) fn sample(number: u64, slot: u32) -> Record {
+    let policy = KeyPolicy::new("p".parse().expect("it is a name"));
+    let digest = KeyDigest::from_bytes([number as u8; 32]);
+    let id = KeyId::from_bits(number);
+    Record::new(id, digest, &policy, ProjectId::from_bits(0), slot)
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

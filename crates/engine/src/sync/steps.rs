@@ -31,6 +31,11 @@ pub(crate) struct AtomicU32(atomic::AtomicU32);
 #[repr(transparent)]
 pub(crate) struct AtomicU64(atomic::AtomicU64);
 
+/// Likewise.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);
+
 impl AtomicU32 {
     pub(crate) const fn new(value: u32) -> Self {
         Self(atomic::AtomicU32::new(value))
@@ -40,6 +45,12 @@ impl AtomicU32 {
 impl AtomicU64 {
     pub(crate) const fn new(value: u64) -> Self {
         Self(atomic::AtomicU64::new(value))
+    }
+}
+
+impl<T> AtomicPtr<T> {
+    pub(crate) const fn new(value: *mut T) -> Self {
+        Self(atomic::AtomicPtr::new(value))
     }
 }
 
@@ -58,6 +69,16 @@ impl Deref for AtomicU64 {
     type Target = atomic::AtomicU64;
 
     fn deref(&self) -> &atomic::AtomicU64 {
+        step();
+        &self.0
+    }
+}
+
+/// Likewise.
+impl<T> Deref for AtomicPtr<T> {
+    type Target = atomic::AtomicPtr<T>;
+
+    fn deref(&self) -> &atomic::AtomicPtr<T> {
         step();
         &self.0
     }

@@ -1,4 +1,5 @@
-//! Models of readers while the table doubles. A block is a number here.
+//! Models of readers while the table doubles. A block is a number here, and its
+//! entry stands for the real one, which `published` has models of.
 
 use loom::sync::Arc;
 use loom::thread;
