@@ -11,16 +11,18 @@
 
 mod serve_support;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serve_support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, frame, request,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, HELLO, PING, RST_STREAM, frame,
+    literal, request,
 };
-use serve_support::http::Client;
+use serve_support::http::{Client, stream_from};
 use serve_support::{Server, wait_until};
 
 /// Pairs of a calm and an attacked stretch: one of both kinds falls together
@@ -28,10 +30,17 @@ use serve_support::{Server, wait_until};
 const PAIRS: usize = 15;
 /// Answers in a stretch.
 const ANSWERS: usize = 1000;
+/// The address of the client that behaves, which is not the attacker's.
+const BEHAVES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// Connections that do nothing.
 const IDLE: usize = 9000;
 /// Connections of one client that flood at once.
 const MANY: usize = 16;
+/// Times that one frame names a header of [`LARGE`] bytes.
+const NAMED: usize = 12_000;
+const LARGE: usize = 4000;
+/// Connections whose heads come a byte at a time.
+const SLOW: usize = 256;
 /// Pings that are sent by one call of the system: one by one, most of the time
 /// would be the sender's.
 const PINGS: usize = 64;
@@ -63,7 +72,7 @@ fn server() -> (Server, String) {
     setrlimit(Resource::Nofile, all).unwrap();
     let server = Server::start_with(
         tempfile::tempdir().unwrap(),
-        "max_connections = 10000\nmax_connections_per_address = 10000\nheader_timeout_s = 3600",
+        "max_connections = 10000\nmax_connections_per_address = 10000\nheader_timeout_s = 30",
         "[failures]\nexempt = [\"127.0.0.0/8\"]\n",
         // One thread, which all are served by. What it logs this process would
         // have to read.
@@ -103,29 +112,74 @@ fn run(program: &str, args: &[&str]) {
     assert!(done.status.success(), "{program}: {error}");
 }
 
+/// An attack that goes on, and what it has come to.
+#[derive(Default)]
+struct Attack {
+    /// Whether it is to end.
+    over: AtomicBool,
+    /// Whatever it consists of.
+    sent: AtomicU64,
+    /// Connections of it that the server ended.
+    ended: AtomicU64,
+    /// Addresses that it has come from.
+    addresses: AtomicU32,
+}
+
+impl Attack {
+    fn goes_on(&self) -> bool {
+        !self.over.load(Ordering::SeqCst)
+    }
+
+    fn count(&self) {
+        self.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Connects from an address that nothing has come from yet: one that flooded
+    /// is not heard for a second.
+    fn connect(&self, server: &Server) -> Frames {
+        let next = self.addresses.fetch_add(1, Ordering::SeqCst);
+        let own = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + next);
+        Frames::over(stream_from(own.into(), server.listen))
+    }
+
+    /// Sends `frames` on ever new connections of HTTP/2.
+    fn flood(&self, connect: impl Fn() -> Frames, frames: impl Fn(&mut Frames, u32) -> bool) {
+        while self.goes_on() {
+            let mut connection = connect();
+            let mut number = 0;
+            while self.goes_on() {
+                if connection.was_told_to_go() || !frames(&mut connection, number) {
+                    self.ended.fetch_add(1, Ordering::SeqCst);
+                    break;
+                }
+                number += 1;
+                self.count();
+            }
+            connection.finish();
+        }
+    }
+}
+
 /// Prints what an attack does, and fails where the median of the pairs' ratios
-/// is above two. `attack` goes on until it is told that it is over, and counts
-/// what it has sent.
-fn measure(
-    name: &str,
-    server: &Server,
-    head: &str,
-    attack: impl Fn(&AtomicBool, &AtomicU64) + Sync,
-) {
-    let sent = AtomicU64::new(0);
-    let mut client = server.connect();
+/// is above two. How many connections the server ended.
+fn measure(name: &str, server: &Server, head: &str, attack: impl Fn(&Attack) + Sync) -> u64 {
+    let all = Attack::default();
+    let mut client = Client::connect_from(BEHAVES, server.listen);
     stretch(&mut client, head);
     let mut pairs: Vec<(u64, u64)> = (0..PAIRS)
         .map(|_| {
             let calm = stretch(&mut client, head);
-            let over = AtomicBool::new(false);
+            all.over.store(false, Ordering::SeqCst);
+            let sent = || all.sent.load(Ordering::SeqCst);
+            let before = sent();
             let attacked = std::thread::scope(|scope| {
                 scope.spawn(|| {
                     yields_to_others();
-                    attack(&over, &sent);
+                    attack(&all);
                 });
+                wait_until("the attack goes on", || sent() > before);
                 let attacked = stretch(&mut client, head);
-                over.store(true, Ordering::SeqCst);
+                all.over.store(true, Ordering::SeqCst);
                 attacked
             });
             (calm, attacked)
@@ -134,37 +188,25 @@ fn measure(
     pairs.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
     let (calm, attacked) = pairs[PAIRS / 2];
     let hundredths = attacked * 100 / calm;
-    let sent = sent.into_inner();
+    let (sent, ended) = (all.sent.into_inner(), all.ended.into_inner());
     println!(
-        "proved: {sent} {name}: p99 {} us calm, {} us under attack, {}.{:02} times",
+        "proved: {sent} {name}, {ended} connections ended: p99 {} us calm, {} us under attack, {}.{:02} times",
         calm / 1000,
         attacked / 1000,
         hundredths / 100,
         hundredths % 100,
     );
-    assert!(sent > 0, "{name}: nothing was sent");
     assert!(hundredths <= 200, "{name}: more than doubled");
+    ended
 }
 
-/// Sends `frames` on ever new connections of HTTP/2.
-fn flood(
-    server: &Server,
-    over: &AtomicBool,
-    sent: &AtomicU64,
-    frames: impl Fn(&mut Frames, u32) -> bool,
-) {
-    while !over.load(Ordering::SeqCst) {
-        let mut connection = Frames::connect(server.listen);
-        let mut number = 0;
-        while !over.load(Ordering::SeqCst)
-            && !connection.was_told_to_go()
-            && frames(&mut connection, number)
-        {
-            number += 1;
-            sent.fetch_add(1, Ordering::Relaxed);
-        }
-        connection.finish();
-    }
+/// Measures what the server ends a connection for.
+fn measure_until_ended(name: &str, frames: impl Fn(&mut Frames, u32) -> bool + Sync) {
+    let (server, head) = server();
+    let ended = measure(name, &server, &head, |attack| {
+        attack.flood(|| attack.connect(&server), &frames);
+    });
+    assert!(ended >= PAIRS as u64, "{name}: {ended} connections ended");
 }
 
 #[test]
@@ -179,8 +221,11 @@ fn connections_that_do_nothing() {
             let idle: Vec<_> = (0..IDLE)
                 .map(|number| {
                     let mut idle = server.connect();
-                    if number % 2 == 1 {
-                        idle.send("GET / HTTP/1.1\r\nhost: a\r\napi-key");
+                    match number % 4 {
+                        0 => {}
+                        1 => idle.send("GET / HTTP/1.1\r\nhost: a\r\napi-key"),
+                        2 => assert_eq!(idle.ask("GET /", "").status, 401),
+                        _ => idle.send(HELLO),
                     }
                     idle
                 })
@@ -206,52 +251,74 @@ fn connections_that_do_nothing() {
 #[test]
 #[ignore = "it measures"]
 fn streams_that_are_reset() {
-    let (server, head) = server();
     let block = request("GET", "/", &[]);
-    measure("streams reset at once", &server, &head, |over, sent| {
-        flood(&server, over, sent, |connection, number| {
-            let id = 2 * number + 1;
-            let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
-            both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
-            connection.send(&both).is_ok()
-        });
+    measure_until_ended("streams reset at once", |connection, number| {
+        let id = 2 * number + 1;
+        let mut both = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
+        both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+        connection.send(&both).is_ok()
     });
 }
 
 #[test]
 #[ignore = "it measures"]
 fn heads_that_never_end() {
-    let (server, head) = server();
     let block = request("GET", "/", &[]);
-    measure(
-        "frames of heads without end",
-        &server,
-        &head,
-        |over, sent| {
-            flood(&server, over, sent, |connection, number| {
-                let next = match number {
-                    0 => frame(HEADERS, END_STREAM, 1, &block),
-                    _ => frame(CONTINUATION, 0, 1, &[]),
-                };
-                connection.send(&next).is_ok()
-            });
-        },
-    );
+    measure_until_ended("frames of heads without end", |connection, number| {
+        let next = match number {
+            0 => frame(HEADERS, END_STREAM, 1, &block),
+            _ => frame(CONTINUATION, 0, 1, &[]),
+        };
+        connection.send(&next).is_ok()
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn small_heads_that_become_large() {
+    let mut first = request("GET", "/", &[]);
+    literal(&mut first, 0x40, "x", &"y".repeat(LARGE));
+    let mut bomb = request("GET", "/", &[]);
+    bomb.extend([0x80 | 62; NAMED]);
+    let name = format!("heads that become {} MB each", NAMED * LARGE / 1_000_000);
+    measure_until_ended(&name, |connection, number| {
+        let block = if number == 0 { &first } else { &bomb };
+        let frame = frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, block);
+        connection.send(&frame).is_ok()
+    });
+}
+
+#[test]
+#[ignore = "it measures"]
+fn heads_that_come_slowly() {
+    let (server, head) = server();
+    // All but the last of it at once: who reads it anew at each byte has much to
+    // read.
+    let large = format!("x: {}\r\n", "y".repeat(LARGE));
+    let most = format!("GET / HTTP/1.1\r\nhost: a\r\n{}x: ", large.repeat(7));
+    let name = format!("bytes of {SLOW} heads that come slowly");
+    measure(&name, &server, &head, |attack| {
+        let mut slow: Vec<_> = (0..SLOW).map(|_| server.connect()).collect();
+        slow.iter_mut().for_each(|slow| slow.send(&most));
+        while attack.goes_on() {
+            for slow in &mut slow {
+                slow.send("y");
+                attack.count();
+            }
+        }
+    });
 }
 
 #[test]
 #[ignore = "it measures"]
 fn empty_data() {
-    let (server, head) = server();
     let block = request("POST", "/", &[]);
-    measure("empty pieces of a body", &server, &head, |over, sent| {
-        flood(&server, over, sent, |connection, number| {
-            let next = match number {
-                0 => frame(HEADERS, END_HEADERS, 1, &block),
-                _ => frame(DATA, 0, 1, &[]),
-            };
-            connection.send(&next).is_ok()
-        });
+    measure_until_ended("empty pieces of a body", |connection, number| {
+        let next = match number {
+            0 => frame(HEADERS, END_HEADERS, 1, &block),
+            _ => frame(DATA, 0, 1, &[]),
+        };
+        connection.send(&next).is_ok()
     });
 }
 
@@ -260,8 +327,8 @@ fn empty_data() {
 fn frames_that_want_an_answer() {
     let (server, head) = server();
     let name = format!("times {PINGS} pings");
-    measure(&name, &server, &head, |over, sent| {
-        flood(&server, over, sent, pings);
+    measure(&name, &server, &head, |attack| {
+        attack.flood(|| Frames::connect(server.listen), pings);
     });
 }
 
@@ -270,10 +337,10 @@ fn frames_that_want_an_answer() {
 fn frames_on_many_connections() {
     let (server, head) = server();
     let name = format!("times {PINGS} pings, on {MANY} connections at once");
-    measure(&name, &server, &head, |over, sent| {
+    measure(&name, &server, &head, |attack| {
         std::thread::scope(|scope| {
             for _ in 0..MANY {
-                scope.spawn(|| flood(&server, over, sent, pings));
+                scope.spawn(|| attack.flood(|| Frames::connect(server.listen), pings));
             }
         });
     });
@@ -288,12 +355,12 @@ fn pings(connection: &mut Frames, _: u32) -> bool {
 #[ignore = "it measures"]
 fn guesses() {
     let (server, head) = server();
-    measure("wrong keys", &server, &head, |over, sent| {
+    measure("wrong keys", &server, &head, |attack| {
         let mut client = server.connect();
-        while !over.load(Ordering::SeqCst) {
+        while attack.goes_on() {
             let answer = client.ask("GET /", "api-key: tk_live_wrong\r\n");
             assert_eq!(answer.status, 401);
-            sent.fetch_add(1, Ordering::Relaxed);
+            attack.count();
         }
     });
 }

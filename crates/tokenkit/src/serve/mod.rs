@@ -31,6 +31,7 @@ mod open_files;
 mod opening;
 mod pages;
 mod per_address;
+mod pieces;
 mod proxy;
 mod refusals;
 mod reload;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::lane::Pause;
+use super::pieces::Pieces;
 use super::turn::{Next, Turn};
 use super::watch::Watch;
 
@@ -23,6 +24,7 @@ pub(super) struct Socket {
     stream: TcpStream,
     watch: Arc<Watch>,
     turn: Turn,
+    pieces: Pieces,
     pause: Pause,
     /// Set once our side is closed.
     lingering: Option<Pin<Box<Sleep>>>,
@@ -38,6 +40,7 @@ impl Socket {
             stream,
             watch,
             turn: Turn::default(),
+            pieces: Pieces::default(),
             pause,
             lingering: None,
         }
@@ -77,9 +80,11 @@ impl AsyncRead for Socket {
         }
         let bytes = &buf.filled()[before..];
         self.watch.read(bytes.len());
+        let head = self.watch.head();
+        let is_split = self.pieces.one_more(head);
         match self.turn.read(bytes) {
-            Next::More => {}
-            Next::Others => self.pause.begin(cx),
+            Next::More if !is_split => {}
+            Next::More | Next::Others => self.pause.begin(cx),
             Next::Flood => {
                 self.watch.flooded();
                 let most = "most requests were taken back by the client";
@@ -143,6 +148,67 @@ impl AsyncWrite for Socket {
                 Poll::Pending
             }
             Ok(()) | Err(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A socket, its watch, and its client's end.
+    async fn pair() -> (Socket, Arc<Watch>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, _) = listener.accept().await.unwrap();
+        let watch = Arc::new(Watch::default());
+        let pause = Pause::none(Arc::default());
+        let socket = Socket::new(stream, Arc::clone(&watch), pause);
+        (socket, watch, client.unwrap())
+    }
+
+    /// Reads a byte, which is there; whether others had their turn before.
+    async fn waits_for(socket: &mut Socket) -> bool {
+        let mut byte = [0];
+        let mut buf = ReadBuf::new(&mut byte);
+        let mut waited = false;
+        let read = poll_fn(|cx| {
+            let read = Pin::new(&mut *socket).poll_read(cx, &mut buf);
+            waited |= read.is_pending();
+            read
+        });
+        read.await.unwrap();
+        assert_eq!(buf.filled(), b"x");
+        waited
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_between_the_pieces_of_a_head() {
+        let (mut socket, watch, mut client) = pair().await;
+        client.write_all(&[b'x'; 100]).await.unwrap();
+        socket.stream.readable().await.unwrap();
+        for request in 0..2 {
+            let mut waits = Vec::new();
+            for _ in 0..7 {
+                waits.push(waits_for(&mut socket).await);
+            }
+            // The fifth piece uses the turn up, and so does each that follows.
+            let expected = [false, false, false, false, false, true, true];
+            assert_eq!(waits, expected, "{request}");
+            let under_way = watch.begin(false);
+            assert!(
+                waits_for(&mut socket).await,
+                "as the head's last piece said"
+            );
+            for _ in 0..20 {
+                assert!(!waits_for(&mut socket).await, "a body waits for nobody");
+            }
+            drop(under_way);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A connection of HTTP/2 is read until nothing more is there, and each frame
 //! costs about the same whether it holds something or not: whoever keeps sending
 //! small ones has all the other clients of its thread wait. With HTTP/1.1 there
-//! is one request at a time, after a few of which hyper gives way by itself.
+//! is one request at a time, after a few of which hyper gives way by itself; what
+//! comes before one is counted in [`Pieces`](super::pieces::Pieces).
 
 /// Bytes of HTTP/2 in one turn, without what bodies hold: some ten requests.
 const BYTES: usize = 512;

@@ -135,6 +135,14 @@ impl Watch {
         add(&self.written, bytes.unwrap_or(0));
     }
 
+    /// The number of the request whose head comes next or is coming; `None` while
+    /// one is under way, or where frames may come in between.
+    pub(super) fn head(&self) -> Option<u32> {
+        let is_none =
+            self.in_flight.load(Ordering::Relaxed) > 0 || self.http2.load(Ordering::Relaxed);
+        (!is_none).then(|| self.begun.load(Ordering::Relaxed))
+    }
+
     fn phase(&self) -> Phase {
         let begun = self.begun.load(Ordering::Relaxed);
         let written = self.written.load(Ordering::Relaxed);
@@ -284,13 +292,18 @@ mod tests {
         assert!(lived <= 51, "{lived}");
         let watch = Arc::new(Watch::default());
         watch.read(1);
-        drop(watch.begin(false));
+        assert_eq!(watch.head(), Some(0));
+        let under_way = watch.begin(false);
+        assert_eq!(watch.head(), None);
+        drop(under_way);
         watch.read(1);
         assert_eq!(watch.phase(), Phase::Head(1));
+        assert_eq!(watch.head(), Some(1));
         // Frames of HTTP/2 are no head.
         drop(watch.begin(true));
         watch.read(1);
         assert_eq!(watch.phase(), Phase::Idle(2, 0));
+        assert_eq!(watch.head(), None);
     }
 
     #[tokio::test(start_paused = true)]

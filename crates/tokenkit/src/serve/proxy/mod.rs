@@ -205,7 +205,7 @@ impl Sent {
         hop::remove(answer.headers_mut());
         hop::set_upgrade(answer.headers_mut(), protocol);
         let upstream = hyper::upgrade::on(&mut answer);
-        tunnel::open(client, upstream, (watch, slot));
+        tunnel::open(client, upstream, (watch.begin(false), slot));
         Ok(answer.map(|_| AnswerBody::empty()))
     }
 }

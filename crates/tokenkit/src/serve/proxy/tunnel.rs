@@ -1,19 +1,19 @@
 //! What follows a change of protocol, such as to WebSocket: bytes, both ways.
 
 use std::io;
-use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::slots::Slot;
-use crate::serve::watch::Watch;
+use crate::serve::watch::InFlight;
 
 /// Joins two connections as soon as both have changed their protocol, until
 /// both sides have ended or one breaks. Both connections keep their `places`
-/// among those that are open for as long.
-pub(super) fn open(client: OnUpgrade, upstream: OnUpgrade, places: (Arc<Watch>, Slot)) {
+/// among those that are open for as long, the client's as one with a request under
+/// way: what comes is no head of another.
+pub(super) fn open(client: OnUpgrade, upstream: OnUpgrade, places: (InFlight, Slot)) {
     tokio::spawn(async move {
         let ended = join(client, upstream).await;
         tracing::debug!(?ended, "a tunnel ended");
