@@ -1,4 +1,4 @@
-//! The built server on a disk that is full for a while: what cannot be written
+//! The built server on a disk that is full, fails or is read-only for a while: what cannot be written
 //! is refused, all else goes on, and nothing that was used is lost.
 #![cfg(target_os = "linux")]
 
@@ -20,6 +20,26 @@ fn ids(admin: &Admin) -> Vec<String> {
 
 #[test]
 fn a_full_disk_stops_changes_and_nothing_else() {
+    changes_stop_and_nothing_else("full", "is full");
+}
+
+#[test]
+fn a_failing_disk_stops_changes_and_nothing_else() {
+    changes_stop_and_nothing_else("failing", "fails or is full");
+}
+
+#[test]
+fn a_disk_that_nothing_reaches_stops_changes_and_nothing_else() {
+    changes_stop_and_nothing_else("syncs", "fails or is full");
+}
+
+#[test]
+fn a_disk_that_became_read_only_stops_changes_and_nothing_else() {
+    changes_stop_and_nothing_else("readonly", "fails or is full");
+}
+
+/// While calls fail as `how` says, which is logged as `told`.
+fn changes_stop_and_nothing_else(how: &str, told: &str) {
     let failing = FailingCalls::build();
     let folder = tempfile::tempdir().unwrap();
     let mut serve = command(folder.path());
@@ -27,6 +47,7 @@ fn a_full_disk_stops_changes_and_nothing_else() {
     serve
         .arg("serve")
         .env("FAIL_WHILE", failing.mark())
+        .env("FAIL_HOW", how)
         .env("TOKENKIT_STORE_DATA_DIR", "tokenkit-data");
     let server = Server::start_by(serve, folder, "", "[usage]\ninterval_s = 1\n");
     let admin = Admin::first(&server);
@@ -58,7 +79,7 @@ fn a_full_disk_stops_changes_and_nothing_else() {
         ask();
     }
     assert_eq!(ids(&admin), known);
-    server.wait_for_log("is full");
+    server.wait_for_log(told);
     wait_until("it is known that units are unsaved", || {
         server.metric("tokenkit_usage_unsaved_units") > 0
     });

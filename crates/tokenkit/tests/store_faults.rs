@@ -15,10 +15,13 @@ use failing_calls::FailingCalls;
 /// More calls than any command here makes.
 const MOST_CALLS: u32 = 200;
 /// How a call fails, and what the operator is told of it, if anything.
-const HOW: [(&str, &str); 3] = [
+const HOW: [(&str, &str); 6] = [
     ("once", "fails or is full|Input/output error"),
+    ("failing", "fails or is full|Input/output error"),
     ("full", "is full|No space left"),
     ("half", "is full|No space left"),
+    ("readonly", "fails or is full|Read-only file system"),
+    ("syncs", "fails or is full|Input/output error"),
 ];
 
 /// Runs a command in a place where a call fails; and whether it came to it.

@@ -3,12 +3,15 @@
  * are written or brought to the disk, the one with the number FAIL_AT fails, as
  * FAIL_HOW says. It then makes the file FAIL_MARK.
  *
- *   once    EIO, this one call
- *   full    ENOSPC, this call and each write after it
- *   half    half of it is written, and then as above
+ *   once      EIO, this one call
+ *   failing   EIO, this call and each one after it
+ *   full      ENOSPC, this call and each write after it
+ *   half      half of it is written, and then as above
+ *   readonly  EROFS, this call and each write after it
+ *   syncs     EIO, each call that waits for the disk; all others succeed
  *
- * With FAIL_WHILE in the place of these, each write fails with ENOSPC as long as
- * a file of that name is there.
+ * With FAIL_WHILE in the place of FAIL_AT and FAIL_MARK, each call that FAIL_HOW
+ * is about fails as long as a file of that name is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,16 +25,32 @@
 
 static long calls;
 
+enum kind { WRITES, SYNCS, CUTS };
 enum how { GOES_ON, FAILS, FAILS_HALF };
 
-static enum how outcome(int fd, int writes) {
+/* Whether a call fails that comes when calls fail already, and how. */
+static int fails_too(const char *how, enum kind kind) {
+    if (strcmp(how, "syncs") == 0) {
+        errno = EIO;
+        return kind == SYNCS;
+    }
+    if (strcmp(how, "failing") == 0) {
+        errno = EIO;
+        return 1;
+    }
+    errno = strcmp(how, "readonly") == 0 ? EROFS : ENOSPC;
+    return kind == WRITES && strcmp(how, "once") != 0;
+}
+
+static enum how outcome(int fd, enum kind kind) {
     char link[64], path[4096];
     const char *at = getenv("FAIL_AT"), *how = getenv("FAIL_HOW"), *mark = getenv("FAIL_MARK");
     const char *during = getenv("FAIL_WHILE");
     ssize_t length;
     long number;
+    int made;
 
-    if (during == NULL && (at == NULL || how == NULL || mark == NULL)) {
+    if (how == NULL || (during == NULL && (at == NULL || mark == NULL))) {
         return GOES_ON;
     }
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -44,31 +63,37 @@ static enum how outcome(int fd, int writes) {
         return GOES_ON;
     }
     if (during != NULL) {
-        if (!writes || access(during, F_OK) != 0) {
-            return GOES_ON;
-        }
-        errno = ENOSPC;
-        return FAILS;
+        return access(during, F_OK) == 0 && fails_too(how, kind) ? FAILS : GOES_ON;
     }
-    number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
-    if (number < atol(at) || (number > atol(at) && (!writes || strcmp(how, "once") == 0))) {
+    if (strcmp(how, "syncs") == 0 && kind != SYNCS) {
         return GOES_ON;
     }
-    if (number == atol(at)) {
-        int made = open(mark, O_CREAT | O_WRONLY, 0600);
-        if (made >= 0) {
-            close(made);
-        }
+    number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
+    if (number < atol(at)) {
+        return GOES_ON;
     }
-    errno = strcmp(how, "once") == 0 ? EIO : ENOSPC;
-    return number == atol(at) && writes && strcmp(how, "half") == 0 ? FAILS_HALF : FAILS;
+    if (number > atol(at)) {
+        return fails_too(how, kind) ? FAILS : GOES_ON;
+    }
+    made = open(mark, O_CREAT | O_WRONLY, 0600);
+    if (made >= 0) {
+        close(made);
+    }
+    if (kind == WRITES && strcmp(how, "half") == 0) {
+        return FAILS_HALF;
+    }
+    fails_too(how, kind);
+    if (strcmp(how, "once") == 0) {
+        errno = EIO;
+    }
+    return FAILS;
 }
 
 /* The C library's own. */
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
 
 ssize_t write(int fd, const void *bytes, size_t count) {
-    enum how how = outcome(fd, 1);
+    enum how how = outcome(fd, WRITES);
     if (how == FAILS) {
         return -1;
     }
@@ -77,7 +102,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
-    enum how how = outcome(fd, 1);
+    enum how how = outcome(fd, WRITES);
     if (how == FAILS) {
         return -1;
     }
@@ -86,7 +111,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
-    enum how how = outcome(fd, 1);
+    enum how how = outcome(fd, WRITES);
     if (how == FAILS) {
         return -1;
     }
@@ -95,17 +120,17 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
 }
 
 int fsync(int fd) {
-    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int), "fsync")(fd) : -1;
+    return outcome(fd, SYNCS) == GOES_ON ? REAL(int (*)(int), "fsync")(fd) : -1;
 }
 
 int fdatasync(int fd) {
-    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int), "fdatasync")(fd) : -1;
+    return outcome(fd, SYNCS) == GOES_ON ? REAL(int (*)(int), "fdatasync")(fd) : -1;
 }
 
 int ftruncate(int fd, off_t length) {
-    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int, off_t), "ftruncate")(fd, length) : -1;
+    return outcome(fd, CUTS) == GOES_ON ? REAL(int (*)(int, off_t), "ftruncate")(fd, length) : -1;
 }
 
 int ftruncate64(int fd, off64_t length) {
-    return outcome(fd, 0) == GOES_ON ? REAL(int (*)(int, off64_t), "ftruncate64")(fd, length) : -1;
+    return outcome(fd, CUTS) == GOES_ON ? REAL(int (*)(int, off64_t), "ftruncate64")(fd, length) : -1;
 }
