@@ -375,6 +375,64 @@ fn a_reload_changes_what_can_change() {
     assert_eq!(client.ask("GET /me", &head).reason(), "bearer_required");
 }
 
+/// What the settings of the contract's words come to on the wire.
+#[test]
+fn the_settings_of_answers_are_those_that_are_set() {
+    let server = Server::start(
+        "",
+        "[keys]\nprefixes = [\"acme_x\"]\n\
+         [http]\nrealm = \"acme\"\nlegacy_headers = false\n\
+         trusted_proxies = [\"127.0.0.1\"]\nforwarded_header = \"forwarded\"\n\
+         [failures]\nthreshold = 1\n",
+    );
+    let minted = server.json(&["key", "create", "--project", "p", "--limit", "9"]);
+    let key = minted["key"].as_str().unwrap();
+    assert!(key.starts_with("acme_x_"), "{key}");
+    let head = format!("api-key: {key}\r\n");
+    let known = || server.metric("tokenkit_keys{state=\"active\"}");
+    wait_until("the key is known beside the first one", || known() == 2);
+
+    let challenge = |own: &str| {
+        let answer = server.ask("GET /", &format!("{own}api-key: tk_live_x\r\n"));
+        let challenge = answer.header("www-authenticate").map(str::to_owned);
+        (answer.reason(), challenge)
+    };
+    let forwarded = |ip: &str| format!("forwarded: for={ip}\r\n");
+    let x_forwarded_for = |ip: &str| format!("x-forwarded-for: {ip}\r\n");
+    let realm = |name: &str| Some(format!("api-key realm=\"{name}\""));
+    let malformed = |name: &str| ("malformed_key".to_owned(), realm(name));
+    let blocked = ("ip_blocked".to_owned(), None);
+
+    let allowed = server.ask("GET /", &head);
+    assert_eq!(allowed.status, 200);
+    assert!(allowed.header("ratelimit").is_some());
+    assert_eq!(allowed.header("x-ratelimit-remaining"), None);
+    assert_eq!(challenge(&forwarded("192.0.2.1")), malformed("acme"));
+    assert_eq!(challenge(&forwarded("192.0.2.1")), blocked);
+    assert_eq!(challenge(&forwarded("192.0.2.2")), malformed("acme"));
+    // All of another kind are the proxy's own.
+    assert_eq!(challenge(&x_forwarded_for("192.0.2.3")), malformed("acme"));
+    assert_eq!(challenge(&x_forwarded_for("192.0.2.4")), blocked);
+
+    server.rewrite_config(
+        "",
+        "[keys]\nprefixes = [\"acme_x\"]\n\
+         [http]\nrealm = \"other\"\nlegacy_headers = true\n\
+         trusted_proxies = [\"127.0.0.1\"]\nforwarded_header = \"x-forwarded-for\"\n\
+         [failures]\nthreshold = 1\n",
+    );
+    server.signal("HUP");
+    wait_until("it is reloaded", || {
+        challenge(&x_forwarded_for("192.0.2.5")) != blocked
+    });
+    assert_eq!(challenge(&x_forwarded_for("192.0.2.6")), malformed("other"));
+    assert_eq!(challenge(&x_forwarded_for("192.0.2.6")), blocked);
+    assert_eq!(challenge(&x_forwarded_for("192.0.2.7")), malformed("other"));
+    let from_elsewhere = format!("{}{head}", x_forwarded_for("192.0.2.8"));
+    let answer = server.ask("GET /", &from_elsewhere);
+    assert!(answer.header("x-ratelimit-remaining").is_some());
+}
+
 #[test]
 fn a_port_in_use_is_one_clear_line() {
     let server = Server::start("", "");

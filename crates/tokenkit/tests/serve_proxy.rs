@@ -7,6 +7,7 @@ use std::io::{BufRead, Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use engine::SecretKey;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -133,6 +134,48 @@ fn a_refused_request_never_reaches_the_service() {
     waiting.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
     assert_eq!(waiting.answer(false).status, 401, "not told to go on");
     assert_eq!(upstream.seen(), before);
+}
+
+#[test]
+fn a_preflight_that_bears_a_key_is_one_all_the_same() {
+    let upstream = Upstream::echo();
+    let server = Server::start(
+        &upstream.setting(),
+        "[cors]\norigins = [\"https://a.test\"]\n[failures]\nthreshold = 3\n",
+    );
+    let head = |key: &str| {
+        format!(
+            "api-key: {key}\r\norigin: https://a.test\r\naccess-control-request-method: GET\r\n"
+        )
+    };
+    let left = |server: &Server| {
+        let answer = server.get("/", "");
+        assert_eq!(answer.status, 200);
+        answer
+            .header("x-ratelimit-remaining")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let before = left(&server);
+    let seen = upstream.seen();
+    let unknown = SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
+    for key in [server.key(), unknown.expose(), "x"] {
+        for _ in 0..5 {
+            let preflight = server.ask("OPTIONS /", &head(key));
+            assert_eq!(preflight.status, 204, "{key}");
+            let origin = preflight.header("access-control-allow-origin");
+            assert_eq!(origin, Some("https://a.test"), "{key}");
+        }
+    }
+    assert_eq!(upstream.seen(), seen, "none was sent on");
+    assert_eq!(left(&server), before - 1, "none was charged, nor counted");
+    // And a blocked address has its answer too.
+    for _ in 0..3 {
+        assert_eq!(server.ask("GET /", "api-key: x\r\n").status, 401);
+    }
+    assert_eq!(server.get("/", "").reason(), "ip_blocked");
+    assert_eq!(server.ask("OPTIONS /", &head("x")).status, 204);
 }
 
 #[test]
