@@ -793,7 +793,8 @@ tk_result tk_engine_free(tk_engine *engine);
  * replaced. Call it every few seconds from a thread that serves no requests;
  * it takes time in proportion to the number of sessions. Without it memory
  * is given back only as keys and sessions are changed. An engine that follows
- * a store needs none.
+ * a store needs none. Sessions that it drops stay dropped if the clock turns
+ * out to have been ahead: put those in again.
  *
  * Thread safety: any thread, also while others decide.
  * Errors: TK_ERR_ENGINE, TK_ERR_FORKED.

@@ -90,7 +90,8 @@ pub extern "C" fn tk_engine_free(engine: *mut tk_engine) -> tk_result {
 /// replaced. Call it every few seconds from a thread that serves no requests;
 /// it takes time in proportion to the number of sessions. Without it memory
 /// is given back only as keys and sessions are changed. An engine that follows
-/// a store needs none.
+/// a store needs none. Sessions that it drops stay dropped if the clock turns
+/// out to have been ahead: put those in again.
 ///
 /// Thread safety: any thread, also while others decide.
 /// Errors: TK_ERR_ENGINE, TK_ERR_FORKED.

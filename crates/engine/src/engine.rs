@@ -292,6 +292,9 @@ impl Engine {
     /// Drops every session that has expired at a time; how many. Linear in
     /// the number of sessions; to be called now and then, from a thread that
     /// serves no requests.
+    ///
+    /// What is dropped stays so if the clock turns out to have been ahead: give
+    /// a time some way back, or put the sessions in again.
     pub fn purge_sessions(&self, unix_s: u64) -> usize {
         self.sessions.purge(unix_s)
     }

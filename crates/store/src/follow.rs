@@ -61,6 +61,8 @@ pub struct Follower {
     seen: Seen,
     /// Whether the store was once seen to be older than before.
     taken_back: bool,
+    /// Whether the next look brings every session, seen or not.
+    every_session: bool,
 }
 
 /// How far the store was seen.
@@ -97,6 +99,7 @@ impl Follower {
             schema: KnownSchema::default(),
             seen: Seen::default(),
             taken_back: false,
+            every_session: false,
         })
     }
 
@@ -144,7 +147,7 @@ impl Follower {
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut ask| ask.query_row([], |row| row.get(0)))
             .map_err(sql)?;
-        if self.seen.version == Some(version) {
+        if self.seen.version == Some(version) && !self.every_session {
             return Ok(None);
         }
         // One read transaction, so that the revision belongs to the rows.
@@ -160,7 +163,10 @@ impl Follower {
         if rev > self.seen.rev {
             let _small = (self.seen.rev == 0).then(|| SmallCache::begin(&snapshot));
             send_keys(&snapshot, &self.path, self.seen.rev, &mut apply)?;
-            send_sessions(&snapshot, &self.path, self.seen.rev, &mut apply)?;
+        }
+        let sessions_from = if self.every_session { 0 } else { self.seen.rev };
+        if rev > sessions_from {
+            send_sessions(&snapshot, &self.path, sessions_from, &mut apply)?;
         }
         let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
         let exempt_rev = exempt_revision(&snapshot).map_err(sql)?;
@@ -179,10 +185,16 @@ impl Follower {
         }))
     }
 
+    /// Has the next look bring every session once more.
+    pub(crate) fn wants_every_session(&mut self) {
+        self.every_session = true;
+    }
+
     /// All that a look brought was taken over. Returns whether there was any.
     pub(crate) fn saw(&mut self, seen: Seen) -> bool {
         let changed = seen.rev > self.seen.rev;
         self.seen = seen;
+        self.every_session = false;
         changed
     }
 

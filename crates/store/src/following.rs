@@ -22,13 +22,12 @@ use crate::apply::{FollowError, Halt, Way};
 use crate::catch_up::{Ask, Asks, CatchUpError, ask};
 use crate::follow::Follower;
 use crate::health::Health;
+use crate::tidy::Tidy;
 
 /// How often the store is looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// The same, while that fails.
 const RETRY: Duration = Duration::from_millis(50);
-/// How often the engine is tidied up.
-const TIDY: Duration = Duration::from_secs(1);
 /// How often an error that stays the same is told again.
 const REPEAT: Duration = Duration::from_secs(60);
 
@@ -62,9 +61,10 @@ pub enum FollowEvent<'a> {
 /// A thread that takes every change of a store into an engine, at work. It ends
 /// when this is dropped, which waits for it: some milliseconds.
 ///
-/// Once a second it throws away what has run out in the engine
+/// Once a second it throws away what ran out in the engine a minute ago or more
 /// ([`Engine::purge_sessions`], [`Engine::reclaim`]), and looks after its
-/// ledger ([`Engine::ledger_fault`]).
+/// ledger ([`Engine::ledger_fault`]). Where the clock steps back behind what was
+/// thrown away, the sessions are read from the store once more.
 ///
 /// Neither it nor the [`Follower`] lives through a `fork`: open and start both
 /// in the process that decides. The thread has the signal mask of whoever
@@ -156,7 +156,7 @@ fn follow(
     health: &Health,
     on_event: &mut impl FnMut(FollowEvent<'_>),
 ) {
-    let mut tidied = Instant::now();
+    let mut tidy = Tidy::new();
     let mut trouble: Option<Trouble> = None;
     let mut fault: Option<Fault> = None;
     loop {
@@ -202,10 +202,10 @@ fn follow(
             on_event(FollowEvent::Tokens);
         }
         asks.answer(&outcome);
-        if tidied.elapsed() >= TIDY {
-            tidied = Instant::now();
-            engine.purge_sessions(engine.clock().now());
-            engine.reclaim();
+        if tidy.is_due() {
+            if tidy.up(engine) {
+                follower.wants_every_session();
+            }
             match engine.ledger_fault() {
                 None if fault.take().is_some() => on_event(FollowEvent::LedgerWhole),
                 Some(found) if !fault.as_ref().is_some_and(|known| known.covers(found)) => {

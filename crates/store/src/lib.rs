@@ -50,6 +50,7 @@ mod session_page;
 mod staging;
 mod store;
 mod tables;
+mod tidy;
 mod token;
 mod usage;
 mod writer;

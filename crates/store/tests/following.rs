@@ -7,8 +7,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use engine::{
-    Cidr, CidrList, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason, Request,
-    SecretKey, ServerSecret, SessionRecord, SessionToken,
+    Cidr, CidrList, Clock, Engine, FailureConfig, KeyPolicy, KeyRecord, KeyState, Prefix, Reason,
+    Request, SecretKey, ServerSecret, SessionRecord, SessionToken,
 };
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -120,6 +120,21 @@ fn admin_token(server: &ServerSecret) -> StoredToken {
         created_at: 1_790_000_000,
         expires_at: None,
         revoked_at: None,
+    }
+}
+
+/// A user's session.
+fn session(server: &ServerSecret, token: &SessionToken, expires_at: Option<u64>) -> StoredSession {
+    StoredSession {
+        token: server.digest_token(token.expose().as_bytes()),
+        id: SessionId::of(token),
+        session: SessionRecord {
+            project: "p1".parse().unwrap(),
+            user: "u1".parse().unwrap(),
+            expires_at,
+        },
+        created_at: 1_790_000_000,
+        ended: false,
     }
 }
 
@@ -265,6 +280,62 @@ fn a_key_too_many_holds_no_revocation_back() {
     assert_eq!(following.health().trouble(), Some(trouble));
 }
 
+#[test]
+fn sessions_are_there_again_when_a_clock_had_leapt_ahead() {
+    const NOW: u64 = 1_790_000_000;
+    const DAY: u64 = 86_400;
+    let mut place = place(1);
+    let clock = Clock::manual(NOW);
+    let engine = Engine::builder(place.secret.clone()).clock(clock.clone());
+    place.engine = Arc::new(engine.build().unwrap());
+    let key = place.add(1).remove(0);
+    // One for an hour, one for ever, and one for an hour that is ended meanwhile.
+    let tokens = [Some(NOW + 3600), None, Some(NOW + 3600)].map(|expires_at| {
+        let token = SessionToken::generate().unwrap();
+        let session = session(&place.secret, &token, expires_at);
+        let mut writer = place.store.write(&Actor::system(), NOW).unwrap();
+        writer.add_session(&session).unwrap();
+        writer.commit().unwrap();
+        (token, session.id)
+    });
+    let (following, _told) = start(&place, place.follower());
+    let held = || place.engine.stats(NOW).sessions;
+    let wait = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+            std::thread::yield_now();
+        }
+    };
+    assert_eq!(held(), 3);
+    clock.set(NOW + DAY);
+    wait("the clock's word is taken", &|| held() == 1);
+    let mut writer = Store::open(&place.path, &place.secret).unwrap();
+    let mut writer = writer.write(&Actor::system(), NOW).unwrap();
+    writer.end_session(&tokens[2].1).unwrap();
+    writer.commit().unwrap();
+    following.catch_up(PATIENCE).unwrap();
+
+    clock.set(NOW);
+    wait("the clock is right again", &|| held() == 2);
+    let reason = |token: &SessionToken| {
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let request = Request::new(ip)
+            .api_key(key.expose().as_bytes())
+            .bearer(token.expose().as_bytes())
+            .needs_user(true);
+        place.engine.decide(&request).reason()
+    };
+    let reasons = [0, 1, 2].map(|at: usize| reason(&tokens[at].0));
+    let expected = [Reason::Allowed, Reason::Allowed, Reason::BearerInvalid];
+    assert_eq!(reasons, expected);
+    // What has expired goes still, a minute later.
+    clock.set(NOW + 3600 + 59);
+    following.catch_up(PATIENCE).unwrap();
+    clock.set(NOW + 3600 + 60);
+    wait("the one of an hour is gone", &|| held() == 1);
+}
+
 /// What waits behind a change that cannot be taken over: a key's revocation, a
 /// session's end, an exempt block, an admin token.
 struct Behind {
@@ -277,17 +348,7 @@ impl Behind {
     /// What is there before.
     fn begin(place: &mut Place) -> Self {
         let token = SessionToken::generate().unwrap();
-        let session = StoredSession {
-            token: place.secret.digest_token(token.expose().as_bytes()),
-            id: SessionId::of(&token),
-            session: SessionRecord {
-                project: "p1".parse().unwrap(),
-                user: "u1".parse().unwrap(),
-                expires_at: None,
-            },
-            created_at: 1_790_000_000,
-            ended: false,
-        };
+        let session = session(&place.secret, &token, None);
         let mut writer = place.store.write(&Actor::system(), 1_790_000_000).unwrap();
         writer.add_session(&session).unwrap();
         writer.commit().unwrap();
