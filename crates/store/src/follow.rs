@@ -10,6 +10,7 @@ use crate::exempt::{exempt_list, exempt_revision};
 use crate::file_identity::FileIdentity;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
+use crate::sent::Sent;
 use crate::store::decoded;
 use crate::tables::KnownSchema;
 use crate::token::tokens_revision;
@@ -202,6 +203,8 @@ impl Follower {
     /// tokens, which are read elsewhere, nothing is missing.
     pub(crate) fn saw_but(&mut self, seen: Seen) {
         self.seen.tokens_rev = seen.tokens_rev;
+        // Of the sessions those are there that can be.
+        self.every_session = false;
     }
 }
 
@@ -237,19 +240,14 @@ fn send_keys<E: From<StoreError>>(
     apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let sql = |cause| StoreError::of(path, cause);
-    // Loading everything reads the table once from end to end; following a few
-    // changes finds them by the index.
-    let (from, by) = if seen_rev == 0 {
-        ("NOT INDEXED", "slot")
-    } else {
-        ("INDEXED BY keys_rev", "rev")
-    };
-    let query = format!("SELECT {KEY_COLUMNS} FROM keys {from} WHERE rev > ?1 ORDER BY {by}");
+    let mut sent = Sent::of(connection, path, "keys", seen_rev);
+    let query = sent.query(KEY_COLUMNS, "ORDER BY slot");
     let mut statement = connection.prepare_cached(&query).map_err(sql)?;
     let mut rows = statement.query([seen_rev]).map_err(sql)?;
-    let room = if seen_rev == 0 { BATCH } else { 0 };
+    let room = if sent.all { BATCH } else { 0 };
     let mut keys = Vec::with_capacity(room);
     while let Some(row) = rows.next().map_err(sql)? {
+        sent.rows += 1;
         match decoded(path, "keys", row, key_record) {
             Ok(key) => keys.push(key),
             Err(damaged) => apply(Err(damaged))?,
@@ -261,13 +259,13 @@ fn send_keys<E: From<StoreError>>(
             }))?;
         }
     }
-    if keys.is_empty() {
-        return Ok(());
+    if !keys.is_empty() {
+        apply(Ok(Changes {
+            keys,
+            ..Changes::default()
+        }))?;
     }
-    apply(Ok(Changes {
-        keys,
-        ..Changes::default()
-    }))
+    sent.is_whole().or_else(|damaged| apply(Err(damaged)))
 }
 
 fn send_sessions<E: From<StoreError>>(
@@ -277,11 +275,13 @@ fn send_sessions<E: From<StoreError>>(
     apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let sql = |cause| StoreError::of(path, cause);
-    let query = format!("SELECT {SESSION_COLUMNS} FROM sessions WHERE rev > ?1");
+    let mut sent = Sent::of(connection, path, "sessions", seen_rev);
+    let query = sent.query(SESSION_COLUMNS, "");
     let mut statement = connection.prepare_cached(&query).map_err(sql)?;
     let mut rows = statement.query([seen_rev]).map_err(sql)?;
     let mut sessions = Vec::new();
     while let Some(row) = rows.next().map_err(sql)? {
+        sent.rows += 1;
         match decoded(path, "sessions", row, stored_session) {
             Ok(stored) if stored.ended => sessions.push((stored.token, SessionChange::End)),
             Ok(stored) => sessions.push((stored.token, SessionChange::Put(stored.session))),
@@ -294,11 +294,11 @@ fn send_sessions<E: From<StoreError>>(
             }))?;
         }
     }
-    if sessions.is_empty() {
-        return Ok(());
+    if !sessions.is_empty() {
+        apply(Ok(Changes {
+            sessions,
+            ..Changes::default()
+        }))?;
     }
-    apply(Ok(Changes {
-        sessions,
-        ..Changes::default()
-    }))
+    sent.is_whole().or_else(|damaged| apply(Err(damaged)))
 }

@@ -46,6 +46,7 @@ mod rows;
 mod schema;
 mod seal;
 mod secret;
+mod sent;
 mod session_page;
 mod staging;
 mod store;

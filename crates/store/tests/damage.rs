@@ -187,7 +187,8 @@ impl Filled {
         (self.admitted(&engine), loaded.is_err())
     }
 
-    /// Nobody is admitted, or as whom, or by as much, who was not before.
+    /// Nobody is admitted, or as whom, or by as much, who was not before; and
+    /// nobody is refused who was admitted, but where the damage is told of.
     fn admits_no_more(&self, before: &Admitted, bytes: &[u8], what: &str) -> bool {
         let (after, refused) = self.reopened(bytes);
         for (number, (before, after)) in before.iter().zip(&after).enumerate() {
@@ -202,6 +203,11 @@ impl Filled {
             assert!(
                 fits,
                 "{what}: request {number} was {before:?} and is {after:?}"
+            );
+            let is_told = refused || before == after;
+            assert!(
+                is_told,
+                "{what}: request {number} was {before:?} and is {after:?}, untold"
             );
         }
         refused
