@@ -125,7 +125,7 @@ const BILLION: u64 = 1_000_000_000;
 const KILLS: (&str, u64) = ("TK_TEST_KILLS", 20_000);
 
 /// All checks, in the order in which they run: what finds most comes first.
-pub(crate) const CHECKS: [Check; 31] = [
+pub(crate) const CHECKS: [Check; 32] = [
     Check {
         name: "oracle",
         invariants: "1, 2, 3, 4, 7",
@@ -396,11 +396,25 @@ pub(crate) const CHECKS: [Check; 31] = [
         least: Least::tests(1).told(),
     },
     Check {
+        name: "kill -9 amid changes",
+        invariants: "4",
+        what: "A server is killed while clients of its admin API make and change keys and sessions: each \
+               that was answered is there as it was told, none that was not is there by half, and all is \
+               in the audit log.",
+        steps: |size, seed| {
+            let words = "--package tokenkit --test serve_kill_changes";
+            Ok(long_test(words, KILLS, 3, size, seed).into())
+        },
+        again_percent: None,
+        least: Least::tests(1).told(),
+    },
+    Check {
         name: "damage to the store",
         invariants: "1, 7",
         what: "Its file with every bit of the rows of keys and sessions flipped, every column of every \
                sealed row changed, sectors emptied, pages in each other's place, its end or its log \
-               cut: it is refused, or admits nobody whom it would not have admitted before.",
+               cut: it admits nobody whom it would not have admitted before, and where it refuses somebody \
+               it says that it is damaged.",
         steps: |size, seed| {
             let words = "--package tokenkit-store --test damage --test seals";
             let count = ("TK_TEST_DAMAGES", 1_000_000);
