@@ -5,8 +5,9 @@
 mod serve_support;
 
 use std::io::Read;
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serve_support::http::{Answer, Client};
@@ -476,9 +477,24 @@ fn no_spelling_of_a_path_escapes_its_route() {
 }
 
 #[test]
+fn whoever_finds_no_place_waits_for_one() {
+    let server = Server::start("max_connections = 1", "");
+    let mut first = server.connect();
+    assert_eq!(first.ask("GET /", "").status, 401);
+    // Within the time after which one that got no answer would ask again.
+    let patience = Duration::from_millis(900);
+    let waiting: Vec<_> = (0..500)
+        .map(|_| TcpStream::connect_timeout(&server.listen, patience).unwrap())
+        .collect();
+    drop(first);
+    drop(waiting);
+    assert_eq!(server.ask("GET /", "").status, 401);
+}
+
+#[test]
 fn a_thousand_connections_that_do_nothing_hold_nobody_up() {
     const IDLE: usize = 1000;
-    let server = Server::start("max_connections = 2000\nheader_timeout_s = 2", "");
+    let server = Server::start("max_connections = 3000\nheader_timeout_s = 2", "");
     assert_eq!(server.get("/", "").status, 200);
     let before = server.peak_kib();
     // Before the protocol is known, in the midst of a head, and after one.

@@ -337,12 +337,17 @@ fn slow_service(goes_on: &Arc<AtomicBool>) -> (Upstream, Server) {
         asked.answer("200 OK", "", "");
         true
     });
+    let server = with_few_files(&upstream);
+    (upstream, server)
+}
+
+/// A server with files for 20 clients, and 20 connections to the service behind,
+/// ten on each thread.
+fn with_few_files(upstream: &Upstream) -> Server {
     let folder = tempfile::tempdir().unwrap();
-    // 20 for clients, and 20 for the service behind.
     let mut serve = command_by("/bin/sh", folder.path());
     serve.args(["-c", "ulimit -n 120 && exec \"$0\" serve", PROGRAM]);
-    let server = Server::start_by(serve, folder, &upstream.setting(), "");
-    (upstream, server)
+    Server::start_by(serve, folder, &upstream.setting(), "")
 }
 
 /// Sends requests from an address, all on one connection.
@@ -408,4 +413,45 @@ fn slow_requests_of_one_address_hold_up_nobody_elses() {
     for client in clients {
         client.finish();
     }
+}
+
+/// A request whose answer came before its body's end has its connection to the
+/// service behind as long as the body goes on.
+#[test]
+fn bodies_that_go_on_after_the_answer_have_their_share_and_no_more() {
+    const SENT: u32 = 60;
+    let upstream = Upstream::start(|asked| {
+        asked.answer("404 Not Found", "", "");
+        while asked.head.starts_with("POST ") && asked.client.chunk().is_some() {}
+        true
+    });
+    let server = with_few_files(&upstream);
+    let mut client = Frames::over(stream_from([127, 0, 4, 1].into(), server.listen));
+    let block = request("POST", "/", &[("api-key", server.key())]);
+    for i in 0..SENT {
+        let mut begun = frame(HEADERS, END_HEADERS, stream(i), &block);
+        begun.extend(frame(DATA, 0, stream(i), b"0123456789"));
+        client.send(&begun).unwrap();
+    }
+    wait_until("some have come through", || upstream.seen() >= 5);
+    let key = format!("api-key: {}\r\n", server.key());
+    let others = 8;
+    for _ in 0..others {
+        let mut other = Client::connect_from([127, 0, 4, 2].into(), server.listen);
+        assert_eq!(other.ask("GET /", &key).status, 404);
+    }
+    assert!(
+        upstream.seen() <= 5 + others,
+        "{} came through",
+        upstream.seen()
+    );
+    for i in 0..SENT {
+        client
+            .send(&frame(DATA, END_STREAM, stream(i), b""))
+            .unwrap();
+    }
+    wait_until("all have come through", || {
+        upstream.seen() == SENT as usize + others
+    });
+    client.finish();
 }

@@ -4,7 +4,7 @@
 mod serve_support;
 
 use std::io::{BufRead, Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, Instant};
 
 use engine::SecretKey;
@@ -176,6 +176,37 @@ fn a_preflight_that_bears_a_key_is_one_all_the_same() {
     }
     assert_eq!(server.get("/", "").reason(), "ip_blocked");
     assert_eq!(server.ask("OPTIONS /", &head("x")).status, 204);
+}
+
+#[test]
+fn a_tunnel_that_the_service_half_closed_carries_on() {
+    const BYTES: usize = 32 << 20;
+    let (tell, told) = std::sync::mpsc::channel();
+    let upstream = Upstream::start(move |asked| {
+        asked.client.send(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello",
+        );
+        let stream = &mut asked.client.stream;
+        stream.get_ref().shutdown(Shutdown::Write).unwrap();
+        // So that what comes piles up on the way.
+        pause(Duration::from_millis(500));
+        let read = std::io::copy(stream, &mut std::io::sink()).unwrap();
+        tell.send(read).unwrap();
+        false
+    });
+    let server = Server::start(&upstream.setting(), "");
+    let mut client = server.connect();
+    client.send(format!(
+        "GET / HTTP/1.1\r\nhost: a\r\napi-key: {}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+        server.key()
+    ));
+    assert_eq!(client.head().0, 101);
+    let mut hello = String::new();
+    client.stream.read_to_string(&mut hello).unwrap();
+    assert_eq!(hello, "hello", "and the end of what comes down");
+    client.send(vec![b'x'; BYTES]);
+    client.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(BYTES as u64));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tokio::sync::{Semaphore, mpsc, watch as signal};
 use tokio::time::sleep;
 
@@ -16,17 +17,17 @@ use super::keep_alive;
 use super::per_address::PerAddress;
 use crate::error::OperatorError;
 
+/// Connections that wait to be taken, as when all clients come back at once; the
+/// system may allow fewer (`net.core.somaxconn`).
+const WAITING: i32 = 4096;
+
 /// Binds the one socket that all threads take connections from.
 ///
 /// # Errors
 ///
 /// The address is taken, or not ours to take.
 pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, OperatorError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        prepare(&listener)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| {
+    listen(address).map_err(|error| {
         let what_to_do = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "another program listens there: end it, or choose another address"
@@ -41,6 +42,18 @@ pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Op
             "{setting}: cannot listen on {address} ({error}): {what_to_do}"
         ))
     })
+}
+
+/// As [`TcpListener::bind`], and with room for more that wait.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Or a restart would have to wait for what is left of old connections.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    let listener = socket.into();
+    prepare(&listener)?;
+    Ok(listener)
 }
 
 /// Prepares a socket that is bound, by us or by whoever started us.

@@ -46,6 +46,11 @@ impl Problem {
         reason: "bad_body",
         detail: "The request's body broke off, or is malformed.",
     };
+    pub(super) const CODED: Self = Self {
+        status: StatusCode::NOT_IMPLEMENTED,
+        reason: "transfer_coding",
+        detail: "No other transfer coding than chunked is taken.",
+    };
     pub(super) const NO_CONNECT: Self = Self {
         status: StatusCode::METHOD_NOT_ALLOWED,
         reason: "method_not_allowed",
@@ -182,12 +187,13 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 12] = [
+    const ALL: [Problem; 13] = [
         Problem::ASKED_PREFLIGHT,
         Problem::BAD_HOST,
         Problem::BAD_TARGET,
         Problem::BAD_UPGRADE,
         Problem::BROKEN_UPLOAD,
+        Problem::CODED,
         Problem::NO_CONNECT,
         Problem::NO_ORIGINAL,
         Problem::NO_SUCH_ENDPOINT,

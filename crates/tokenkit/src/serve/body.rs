@@ -1,6 +1,7 @@
 //! The body of an answer, whoever wrote it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,8 +16,8 @@ pub(super) struct AnswerBody {
     content: Content,
     /// Dropped with the body, at its end, as is what follows.
     in_flight: Option<InFlight>,
-    /// That of the upstream's connection.
-    _slot: Option<Slot>,
+    /// That of the upstream's connection, which the request's body may have too.
+    _slot: Option<Arc<Slot>>,
 }
 
 enum Content {
@@ -41,7 +42,7 @@ impl AnswerBody {
 
     /// The upstream's body, passed on as it comes over a connection that has a
     /// slot.
-    pub(super) fn upstream(body: Incoming, slot: Slot) -> Self {
+    pub(super) fn upstream(body: Incoming, slot: Arc<Slot>) -> Self {
         Self {
             _slot: Some(slot),
             ..Content::Upstream(body).into()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use engine::wire::API_KEY_HEADER;
 use engine_hyper::{RequestFacts, Verdict, mark_sensitive};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 
@@ -223,6 +223,8 @@ pub(super) fn misdirected<B>(request: &Request<B>) -> Option<Problem> {
         Some(Problem::BAD_HOST)
     } else if names_a_user(request.uri()) {
         Some(Problem::BAD_TARGET)
+    } else if is_coded(request.headers()) {
+        Some(Problem::CODED)
     } else {
         None
     }
@@ -241,6 +243,14 @@ fn names_a_user(target: &Uri) -> bool {
     target
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
+}
+
+/// Whether a body comes in another transfer coding than `chunked`, which we would
+/// take off and not the other: RFC 9112, section 6.1, has such answered 501.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = codings.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Whether it is unclear which host an HTTP/1 request is for: RFC 9112,

@@ -129,6 +129,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.is_tunnel() {
+            // Our side alone is closed: the client may go on.
+            return self.stream().poll_shutdown(cx);
+        }
         if self.lingering.is_none() {
             ready!(self.stream().poll_shutdown(cx))?;
             self.lingering = Some(Box::pin(sleep(LINGER)));

@@ -56,6 +56,8 @@ pub(super) struct Watch {
     blocked: AtomicBool,
     /// Whether frames may come between requests.
     http2: AtomicBool,
+    /// Whether it is HTTP no more.
+    tunnel: AtomicBool,
     /// Whether it is ended for what the client sent too much of.
     flooded: AtomicBool,
     /// Given up with the last that watches: the connection, a request of it,
@@ -112,6 +114,18 @@ impl Watch {
         };
         in_flight.set_ours(true);
         in_flight
+    }
+
+    /// Notes that the connection has changed its protocol: it is as one request
+    /// that is under way until its end.
+    pub(super) fn begin_tunnel(self: &Arc<Self>) -> InFlight {
+        self.tunnel.store(true, Ordering::Relaxed);
+        self.begin(false)
+    }
+
+    /// Whether it has.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
     }
 
     /// Notes that the connection is ended for a flood.

@@ -38,9 +38,9 @@ use super::metrics::UpstreamError;
 use super::watch::Watch;
 use crate::settings::Server;
 
-/// How long a connection to the upstream is kept without use. Shorter than
-/// what most servers allow, lest a request meet a closing one.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long a connection to the upstream is kept without use. Shorter than the
+/// five seconds after which many servers close one, lest a request meet that.
+const KEPT: Duration = Duration::from_secs(4);
 /// Read and write buffers of a connection to the upstream.
 const BUFFER: usize = 64 * 1024;
 
@@ -181,7 +181,8 @@ impl Sent {
             client,
         } = self;
         let connected = async {
-            let slot = slots.take(watch.share()).await;
+            let slot = Arc::new(slots.take(watch.share()).await);
+            pulse.hold(&slot);
             (answer.await, slot)
         };
         let (mut answer, slot) = match pulse.outlast(patience, connected).await {
@@ -205,7 +206,7 @@ impl Sent {
         hop::remove(answer.headers_mut());
         hop::set_upgrade(answer.headers_mut(), protocol);
         let upstream = hyper::upgrade::on(&mut answer);
-        tunnel::open(client, upstream, (watch.begin(false), slot));
+        tunnel::open(client, upstream, (watch.begin_tunnel(), slot));
         Ok(answer.map(|_| AnswerBody::empty()))
     }
 }

@@ -1,6 +1,7 @@
 //! What follows a change of protocol, such as to WebSocket: bytes, both ways.
 
 use std::io;
+use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -13,7 +14,7 @@ use crate::serve::watch::InFlight;
 /// both sides have ended or one breaks. Both connections keep their `places`
 /// among those that are open for as long, the client's as one with a request under
 /// way: what comes is no head of another.
-pub(super) fn open(client: OnUpgrade, upstream: OnUpgrade, places: (InFlight, Slot)) {
+pub(super) fn open(client: OnUpgrade, upstream: OnUpgrade, places: (InFlight, Arc<Slot>)) {
     tokio::spawn(async move {
         let ended = join(client, upstream).await;
         tracing::debug!(?ended, "a tunnel ended");

@@ -1,8 +1,8 @@
 //! A request's body on its way to the upstream, and the patience with it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use super::forwarded;
+use super::slots::Slot;
 
 /// When a body last moved, and who holds it up.
 ///
@@ -28,6 +29,9 @@ pub(super) struct Pulse {
     wants_more: AtomicBool,
     /// Whether the client broke off, or its body is none.
     broken: AtomicBool,
+    /// That of the connection upstream, which an answer that came before the end
+    /// of the body does not end.
+    slot: OnceLock<Arc<Slot>>,
 }
 
 /// Who was waited for in vain.
@@ -46,7 +50,13 @@ impl Pulse {
             last_ms: AtomicU64::new(0),
             wants_more: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            slot: OnceLock::new(),
         })
+    }
+
+    /// Keeps the slot of the connection until the body has gone up.
+    pub(super) fn hold(&self, slot: &Arc<Slot>) {
+        let _ = self.slot.set(Arc::clone(slot));
     }
 
     /// Whether the body could not be read to its end.
