@@ -231,16 +231,19 @@ impl Engine {
     /// has, or had hours ago. Some may be shown twice.
     ///
     /// Linear in the number of keys, or the size of the file; to be called now
-    /// and then, from a thread that serves no requests.
+    /// and then, from a thread that serves no requests. Without a file, changes
+    /// to keys wait while it gathers which there are.
     pub fn each_usage(&self, mut show: impl FnMut(KeyId, Hour, u64)) {
-        if !self.ledger.knows_its_keys() {
-            self.keyring.each_slot(|id, slot| {
-                if let Some(ring) = self.ledger.ring(slot) {
-                    ring.each(|hour, used| show(id, hour, used));
-                }
-            });
+        let mut of_slot = |id, slot| self.ledger.each_hour(id, slot, &mut show);
+        if self.ledger.knows_its_keys() {
+            return self.ledger.each_slot(&mut of_slot);
         }
-        self.ledger.each_usage(&mut show);
+        let slots = self.keyring.slots(|all| {
+            self.ledger.each_slot(&mut |id, slot| all.push((id, slot)));
+        });
+        for (id, slot) in slots {
+            of_slot(id, slot);
+        }
     }
 
     /// Who counted what [`each_usage`](Self::each_usage) shows: a random number

@@ -226,28 +226,34 @@ impl Keyring {
         Some(found.record().policy(*project, found.lists()))
     }
 
-    /// Shows every key and its slot, some perhaps twice. Waits for nobody, nor
-    /// makes anybody wait; a key that comes meanwhile may be left out.
-    pub(crate) fn each_slot(&self, mut show: impl FnMut(KeyId, u32)) {
-        let _entered = self.present.enter();
-        loop {
-            let bits = self.directory.bits();
-            for (number, block) in self.directory.entries(bits) {
-                // SAFETY: it was found in the directory with the generation
-                // entered before, see `Reading::spot_at`; it is left at the end.
-                let block = unsafe { block.get() };
-                // Of the entries that lead to a block this is one alone.
-                if number.checked_shr(block.depth()).unwrap_or(0) == 0 {
-                    for record in (0..PLACES).filter_map(|place| block.record(place)) {
-                        show(record.id(), record.slot());
-                    }
-                }
-            }
-            // Else half of a block that was split may have been beyond.
-            if self.directory.bits() == bits {
-                return;
-            }
+    /// Every key and its slot, and what `at_rest` adds while nobody changes keys:
+    /// so a key that goes or comes back meanwhile is among the ones or the others.
+    /// Changes wait, decisions do not.
+    pub(crate) fn slots(&self, at_rest: impl FnOnce(&mut Vec<(KeyId, u32)>)) -> Vec<(KeyId, u32)> {
+        let _writer = self.write();
+        let mut slots = Vec::with_capacity(self.len());
+        for block in self.blocks() {
+            // SAFETY: a block of the directory is freed only by the writer at
+            // turn, and we are that.
+            let block = unsafe { block.get() };
+            let records = (0..PLACES).filter_map(|place| block.record(place));
+            slots.extend(records.map(|record| (record.id(), record.slot())));
         }
+        at_rest(&mut slots);
+        slots
+    }
+
+    /// Every block once. For the writer at turn.
+    fn blocks(&self) -> impl Iterator<Item = BlockPtr> {
+        // Of the entries that lead to a block one alone has a number of no more
+        // bits than the block goes by.
+        let once = |(number, block): (u64, BlockPtr)| {
+            // SAFETY: a block of the directory is freed only by the writer at
+            // turn, who asks.
+            let depth = unsafe { block.get() }.depth();
+            (number.checked_shr(depth).unwrap_or(0) == 0).then_some(block)
+        };
+        self.directory.entries().filter_map(once)
     }
 
     /// Frees what was replaced and is no longer read.
@@ -331,18 +337,10 @@ impl Writer {
 
 impl Drop for Keyring {
     fn drop(&mut self) {
+        let blocks: Vec<_> = self.blocks().collect();
         let writer = self.writer.get_mut();
         let writer = writer.unwrap_or_else(PoisonError::into_inner);
         writer.end(&self.present);
-        // Of the entries that lead to a block one alone has a number of no more
-        // bits than the block goes by.
-        let once = |(number, block): (u64, BlockPtr)| {
-            // SAFETY: no block of the directory is freed before all are counted.
-            let depth = unsafe { block.get() }.depth();
-            (number.checked_shr(depth).unwrap_or(0) == 0).then_some(block)
-        };
-        let entries = self.directory.entries(self.directory.bits());
-        let blocks: Vec<_> = entries.filter_map(once).collect();
         for block in blocks {
             // SAFETY: nobody has borrowed the keyring any more, so nobody reads
             // it, and each block is here once.

@@ -83,7 +83,7 @@ fn limit(keyring: &Keyring, number: u64) -> Option<u64> {
 
 /// How many different blocks the directory leads to.
 fn blocks(keyring: &Keyring) -> usize {
-    let entries = keyring.directory.entries(keyring.directory.bits());
+    let entries = keyring.directory.entries();
     let blocks: HashSet<_> = entries.map(|(_, block)| block).collect();
     blocks.len()
 }

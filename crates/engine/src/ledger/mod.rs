@@ -130,21 +130,23 @@ impl Ledger {
         self.usage().source(self.seeds)
     }
 
-    /// Shows what keys have used by hour: those that the ledger knows by itself.
+    /// Shows which keys have which slots: those that the ledger knows by itself.
     /// All of them, in a file; else those that were removed, whose counts rest.
-    pub(crate) fn each_usage(&self, show: &mut impl FnMut(KeyId, Hour, u64)) {
-        let mut of_slot = |id: KeyId, slot: u32| {
-            if let Some(ring) = self.ring(slot) {
-                ring.each(|hour, used| show(id, hour, used));
-            }
-        };
+    pub(crate) fn each_slot(&self, show: &mut impl FnMut(KeyId, u32)) {
         match &self.slots {
             Slots::Own(slots) => {
                 let slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-                slots.each_resting(&mut of_slot);
+                slots.each_resting(show);
             }
             #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-            Slots::Shared(shared) => shared.each_slot(&self.region, &mut of_slot),
+            Slots::Shared(shared) => shared.each_slot(&self.region, show),
+        }
+    }
+
+    /// Shows what a key has used by hour, which has this slot.
+    pub(crate) fn each_hour(&self, id: KeyId, slot: u32, show: &mut impl FnMut(KeyId, Hour, u64)) {
+        if let Some(ring) = self.ring(slot) {
+            ring.each(|hour, used| show(id, hour, used));
         }
     }
 

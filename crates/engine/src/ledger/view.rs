@@ -126,7 +126,8 @@ impl LedgerView {
 
     /// What keys have used, see [`Engine::each_usage`](crate::Engine::each_usage).
     pub fn each_usage(&self, mut show: impl FnMut(KeyId, Hour, u64)) {
-        self.ledger.each_usage(&mut show);
+        self.ledger
+            .each_slot(&mut |id, slot| self.ledger.each_hour(id, slot, &mut show));
     }
 
     /// Who counted, see [`Engine::usage_source`](crate::Engine::usage_source).

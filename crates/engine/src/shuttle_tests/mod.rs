@@ -36,6 +36,7 @@
 mod charges;
 mod keyring;
 mod slots;
+mod usage;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

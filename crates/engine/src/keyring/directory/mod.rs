@@ -153,17 +153,9 @@ impl<E: Entry> Directory<E> {
         Ok(())
     }
 
-    /// The bits that count at present.
-    pub(super) fn bits(&self) -> Bits {
-        // Acquire: see `look`.
-        Bits(self.mask.load(Ordering::Acquire))
-    }
-
-    /// Every entry's block by those bits, with the entry's number. Where more
-    /// have come to count meanwhile, what a block was split into may lie beyond:
-    /// whoever is not the writer at turn asks for the bits again at the end.
-    pub(super) fn entries(&self, Bits(mask): Bits) -> impl Iterator<Item = (u64, E::Block)> {
-        (0..=mask).map(|number| (number, self.entry(number).load()))
+    /// Every entry's block, with the entry's number. For the writer at turn.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, E::Block)> {
+        (0..1 << self.depth()).map(|number| (number, self.entry(number).load()))
     }
 
     /// How many bits of a hash count. For the writer at turn.
