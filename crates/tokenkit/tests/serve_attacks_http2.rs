@@ -337,17 +337,17 @@ fn slow_service(goes_on: &Arc<AtomicBool>) -> (Upstream, Server) {
         asked.answer("200 OK", "", "");
         true
     });
-    let server = with_few_files(&upstream);
+    let server = with_few_files(&upstream.setting());
     (upstream, server)
 }
 
 /// A server with files for 20 clients, and 20 connections to the service behind,
 /// ten on each thread.
-fn with_few_files(upstream: &Upstream) -> Server {
+fn with_few_files(settings: &str) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let mut serve = command_by("/bin/sh", folder.path());
     serve.args(["-c", "ulimit -n 120 && exec \"$0\" serve", PROGRAM]);
-    Server::start_by(serve, folder, &upstream.setting(), "")
+    Server::start_by(serve, folder, settings, "")
 }
 
 /// Sends requests from an address, all on one connection.
@@ -425,7 +425,7 @@ fn bodies_that_go_on_after_the_answer_have_their_share_and_no_more() {
         while asked.head.starts_with("POST ") && asked.client.chunk().is_some() {}
         true
     });
-    let server = with_few_files(&upstream);
+    let server = with_few_files(&upstream.setting());
     let mut client = Frames::over(stream_from([127, 0, 4, 1].into(), server.listen));
     let block = request("POST", "/", &[("api-key", server.key())]);
     for i in 0..SENT {
@@ -454,4 +454,28 @@ fn bodies_that_go_on_after_the_answer_have_their_share_and_no_more() {
         upstream.seen() == SENT as usize + others
     });
     client.finish();
+}
+
+/// Who waits in vain is told so, and the service behind is not blamed for it.
+#[test]
+fn who_finds_no_free_connection_is_told_so() {
+    let upstream = Upstream::start(|asked| {
+        // The rest of the body never comes.
+        asked
+            .client
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nx");
+        pause(Duration::from_secs(600));
+        false
+    });
+    let server = with_few_files(&format!("{}\nupstream_timeout_s = 1", upstream.setting()));
+    let client = ask_slowly(&server, [127, 0, 5, 1], 10);
+    let failed = |kind: &str| {
+        server.metric(&format!(
+            "tokenkit_upstream_errors_total{{kind=\"{kind}\"}}"
+        ))
+    };
+    wait_until("the others have waited", || failed("busy") == 5);
+    assert_eq!(failed("timeout"), 0);
+    assert_eq!(upstream.seen(), 5, "the others were not sent");
+    drop(client);
 }

@@ -77,6 +77,11 @@ impl Problem {
         reason: "request_timeout",
         detail: "The rest of the request's body did not come in time.",
     };
+    pub(super) const UPSTREAM_BUSY: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        reason: "upstream_busy",
+        detail: "No connection to the service behind became free in time.",
+    };
     pub(super) const UPSTREAM_FAILED: Self = Self {
         status: StatusCode::BAD_GATEWAY,
         reason: "upstream_failed",
@@ -187,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 13] = [
+    const ALL: [Problem; 14] = [
         Problem::ASKED_PREFLIGHT,
         Problem::BAD_HOST,
         Problem::BAD_TARGET,
@@ -199,6 +204,7 @@ mod tests {
         Problem::NO_SUCH_ENDPOINT,
         Problem::READ_ONLY,
         Problem::UPLOAD_TIMEOUT,
+        Problem::UPSTREAM_BUSY,
         Problem::UPSTREAM_FAILED,
         Problem::UPSTREAM_TIMEOUT,
     ];

@@ -48,16 +48,20 @@ pub(in crate::serve) enum UpstreamError {
     Timeout,
     /// It broke off, or spoke no HTTP.
     Broken,
+    /// Every connection to it that there may be was in use, or every one that
+    /// the client's address may have.
+    Busy,
 }
 
 impl UpstreamError {
-    pub(super) const ALL: [Self; 3] = [Self::Connect, Self::Timeout, Self::Broken];
+    pub(super) const ALL: [Self; 4] = [Self::Connect, Self::Timeout, Self::Broken, Self::Busy];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
+            Self::Busy => "busy",
         }
     }
 }

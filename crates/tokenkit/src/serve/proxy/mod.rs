@@ -4,7 +4,7 @@
 //! HTTP/1.1 is spoken upstream, over connections that each thread keeps for
 //! itself. A request is sent once: only where a kept connection had gone away
 //! before any of it was sent, another is tried. There are only so many of them:
-//! a request that finds none free waits for one, as a part of its time.
+//! a request that finds none free waits for one, as long as for an answer.
 
 mod cookies;
 mod forwarded;
@@ -26,6 +26,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
 
 pub(super) use self::forwarded::Peer;
 use self::slots::Slots;
@@ -168,7 +169,7 @@ impl Proxy {
 
 impl Sent {
     /// Waits for the head of the answer. `patience` is the time for that,
-    /// counted from when the request's body last moved.
+    /// counted from when the request's body last moved, and before for a slot.
     pub(super) async fn answer(
         self,
         patience: Duration,
@@ -180,19 +181,20 @@ impl Sent {
             pulse,
             client,
         } = self;
-        let connected = async {
-            let slot = Arc::new(slots.take(watch.share()).await);
-            pulse.hold(&slot);
-            (answer.await, slot)
+        let Ok(slot) = timeout(patience, slots.take(watch.share())).await else {
+            let how = UpstreamError::Busy;
+            return Err(ForwardError::Upstream(how, Problem::UPSTREAM_BUSY));
         };
-        let (mut answer, slot) = match pulse.outlast(patience, connected).await {
-            Ok((Ok(answer), slot)) => (answer, slot),
-            Ok((Err(_), _)) if pulse.is_broken() => {
+        let slot = Arc::new(slot);
+        pulse.begin(&slot);
+        let mut answer = match pulse.outlast(patience, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if pulse.is_broken() => {
                 return Err(ForwardError::Client(Problem::BROKEN_UPLOAD));
             }
-            Ok((Err(error), _)) => return Err(failure(&error)),
+            Ok(Err(error)) => return Err(failure(&error)),
             Err(Late::Client) => return Err(ForwardError::Client(Problem::UPLOAD_TIMEOUT)),
-            Err(Late::Upstream) => return Err(timeout()),
+            Err(Late::Upstream) => return Err(late()),
         };
         *answer.version_mut() = Version::HTTP_11;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -219,7 +221,7 @@ fn remove_all(headers: &mut HeaderMap, are: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-fn timeout() -> ForwardError {
+fn late() -> ForwardError {
     ForwardError::Upstream(UpstreamError::Timeout, Problem::UPSTREAM_TIMEOUT)
 }
 
@@ -230,7 +232,7 @@ fn failure(error: &hyper_util::client::legacy::Error) -> ForwardError {
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
         if io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
-            return timeout();
+            return late();
         }
         cause = error.source();
     }

@@ -54,9 +54,17 @@ impl Pulse {
         })
     }
 
-    /// Keeps the slot of the connection until the body has gone up.
-    pub(super) fn hold(&self, slot: &Arc<Slot>) {
+    /// Notes that there is a connection, whose slot is kept until the body has
+    /// gone up.
+    pub(super) fn begin(&self, slot: &Arc<Slot>) {
         let _ = self.slot.set(Arc::clone(slot));
+        self.moved();
+    }
+
+    /// Notes that the body moves.
+    fn moved(&self) {
+        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Whether the body could not be read to its end.
@@ -123,8 +131,7 @@ impl Body for Upload {
             pulse.broken.store(true, Ordering::Relaxed);
         }
         if frame.is_ready() {
-            let ms = u64::try_from(pulse.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            pulse.last_ms.store(ms, Ordering::Relaxed);
+            pulse.moved();
         }
         frame
     }
