@@ -1,9 +1,11 @@
-//! The access log: the fields of a line, in both forms, and nothing secret.
+//! The access log: the fields of a line, in both forms, nothing secret, and no
+//! reader that holds the server up.
 
 mod serve_support;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serve_support::http::Client;
@@ -130,4 +132,74 @@ fn the_same_for_people() {
         assert_eq!(field(&line, name), value, "{line}");
     }
     assert!(field(&line, "duration_us").parse::<u64>().is_ok(), "{line}");
+}
+
+/// Asks so often, without a key, for a path whose line is some 2 KB long.
+fn flood(server: &Server, requests: usize) {
+    let line = format!("GET {}", "/a".repeat(900));
+    let mut client = server.connect();
+    for number in 0..requests {
+        let id = format!("x-request-id: {number}\r\n");
+        assert_eq!(client.ask(&line, &id).status, 401, "{number}");
+    }
+    drop(client);
+    // By then the last line is written as well.
+    wait_until("it is closed", || {
+        server.metric("tokenkit_http_connections") == 0
+    });
+}
+
+#[test]
+fn a_reader_that_stalls_misses_lines_and_is_told_how_many() {
+    const REQUESTS: usize = 2600;
+    const DROPPED: &str = "tokenkit_log_lines_dropped_total";
+    let mut server = Server::start("", "");
+    assert_eq!(server.metric(DROPPED), 0);
+    let log = server.kept_log();
+    let held = log.lock().unwrap();
+    // More than the queue and a pipe hold.
+    flood(&server, REQUESTS);
+    let dropped = server.metric(DROPPED);
+    assert!(dropped > 0);
+    drop(held);
+    server.wait_for_log("lines of the log were dropped");
+    server.get("/", "x-request-id: after\r\n");
+    server.signal("TERM");
+    assert!(server.wait().success());
+
+    let log = server.log();
+    let events: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let mut told = events.iter().filter_map(|event| event["lines"].as_u64());
+    assert_eq!((told.next(), told.next()), (Some(dropped), None));
+    // What was written is what came first, in its order, and what came since.
+    let ids: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["request_id"].as_str())
+        .collect();
+    let (after, before) = ids.split_last().unwrap();
+    assert_eq!(*after, "after");
+    assert_eq!(before.len() as u64 + dropped, REQUESTS as u64);
+    for (number, id) in before.iter().enumerate() {
+        assert_eq!(*id, number.to_string());
+    }
+    assert_eq!(events.last().unwrap()["message"], "stopped");
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_the_server_from_ending() {
+    let mut server = Server::start("", "");
+    let log = server.kept_log();
+    let held = log.lock().unwrap();
+    // More than a pipe holds.
+    flood(&server, 100);
+    let told = Instant::now();
+    server.signal("TERM");
+    wait_until("it ends", || server.has_ended());
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    drop(held);
+    assert!(server.wait().success());
 }

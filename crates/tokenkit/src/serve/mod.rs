@@ -5,7 +5,8 @@
 //! run ─┬─ control thread: signals, reload, admin address
 //!      ├─ serve-0..n: accept ─> connection ─> door ─> proxy
 //!      ├─ follow: store ─> engine
-//!      └─ usage: engine ─> store
+//!      ├─ usage: engine ─> store
+//!      └─ log: lines ─> standard error
 //! ```
 
 mod accept;
@@ -68,7 +69,8 @@ use crate::settings::Settings;
 ///
 /// What the operator gave does not let the server start.
 pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
-    let logging = Logging::start(&settings.log)?;
+    let status = Arc::new(Status::default());
+    let (logging, _last_lines) = Logging::start(&settings.log, status.totals())?;
     if settings.server.listen == settings.server.admin_listen && settings.server.listen.port() != 0
     {
         return Err(OperatorError::new(format_args!(
@@ -93,7 +95,6 @@ pub(crate) fn run(settings: Settings) -> Result<(), OperatorError> {
         .enable_all()
         .build()
         .map_err(|error| OperatorError::wrap("cannot start the control thread", error))?;
-    let status = Arc::new(Status::default());
     let front = Arc::new(Front::new(Arc::clone(&status), settings.admin.clone()));
     let mut signals = {
         let _entered = runtime.enter();

@@ -228,6 +228,17 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// What keeps the log: as long as it is locked, nobody reads what the server
+    /// writes.
+    pub(crate) fn kept_log(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
+    /// Whether the server has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for something to be logged.
     pub(crate) fn wait_for_log(&self, text: &str) {
         wait_until(&format!("{text:?} is logged"), || self.log().contains(text));

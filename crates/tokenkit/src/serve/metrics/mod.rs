@@ -64,6 +64,12 @@ pub(super) fn exposition(threads: &[Arc<Counters>], totals: &Totals, gauges: Gau
         usage(&mut page, gauges);
     }
     spans(&mut page, totals);
+    page.single(
+        "tokenkit_log_lines_dropped_total",
+        "counter",
+        "Lines of the log that were dropped, for standard error did not take them.",
+        totals.all_log_lines_dropped(),
+    );
     process::tell(&mut page, totals.started_s());
     page.into_text()
 }
@@ -321,6 +327,7 @@ mod tests {
         totals.reloaded(true);
         totals.reloaded(false);
         totals.published(Duration::from_millis(2));
+        totals.log_lines_dropped(3);
         let page = exposition(
             &threads,
             &totals,
@@ -367,6 +374,7 @@ mod tests {
             "tokenkit_usage_lag_seconds 0.500",
             "tokenkit_usage_unsaved_units 8",
             "tokenkit_usage_overwritten_units_total 9",
+            "tokenkit_log_lines_dropped_total 3",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -17,6 +17,7 @@ pub(in crate::serve) struct Totals {
     published: Histogram,
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
+    log_lines_dropped: AtomicU64,
     spans: SpanCounts,
 }
 
@@ -28,6 +29,7 @@ impl Default for Totals {
             published: Histogram::default(),
             reloads: AtomicU64::new(0),
             failed_reloads: AtomicU64::new(0),
+            log_lines_dropped: AtomicU64::new(0),
             spans: SpanCounts::default(),
         }
     }
@@ -48,6 +50,16 @@ impl Totals {
             &self.failed_reloads
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many lines of the log could not be written.
+    pub(in crate::serve) fn log_lines_dropped(&self, lines: u64) {
+        self.log_lines_dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// All lines of the log that could not be written.
+    pub(in crate::serve) fn all_log_lines_dropped(&self) -> u64 {
+        self.log_lines_dropped.load(Ordering::Relaxed)
     }
 
     /// What became of spans.
