@@ -70,6 +70,34 @@ fn a_request_is_one_span_below_its_callers() {
 }
 
 #[test]
+fn a_long_path_is_cut_behind_what_is_hidden() {
+    let collector = Collector::start();
+    let server = Server::start("", &collector.settings(""));
+    // The key would stand across the cut.
+    let start = format!("{}/", "/a".repeat(1010));
+    let line = format!("GET {start}{}{}", server.key(), "/b".repeat(1000));
+    assert_eq!(server.ask(&line, "").status, 401);
+    let method = "BREW-".repeat(1000);
+    assert_eq!(server.ask(&format!("{method} /"), "").status, 401);
+    let spans = collector.wait_for(2);
+    let path = |span| attribute(span, "url.path").unwrap();
+    let long = spans.iter().find(|span| path(span) != "/").unwrap();
+    let shown = path(long);
+    let rest = shown.strip_prefix(&start).unwrap();
+    assert!(rest.starts_with("tk_live_[hidden]/b"), "{rest}");
+    assert_eq!(shown.len(), 2048 + "…".len());
+    assert!(shown.ends_with('…'), "{rest}");
+    let other = spans.iter().find(|span| path(span) == "/").unwrap();
+    let name = attribute(other, "http.request.method");
+    assert_eq!(name.as_deref(), Some("_OTHER"));
+    assert_eq!(attribute(other, "http.request.method_original"), None);
+    // And so in the log.
+    server.wait_for_log(&format!("\"path\":\"{shown}\""));
+    server.wait_for_log("\"method\":\"BREW-BREW-BREW-BREW-…\"");
+    assert!(!server.log().contains(&method[..25]));
+}
+
+#[test]
 fn the_last_spans_are_sent_before_the_end() {
     let collector = Collector::start();
     let server = Server::start("", &collector.settings(""));

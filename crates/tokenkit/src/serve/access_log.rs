@@ -1,7 +1,8 @@
 //! What is noted of a request: for one line in the log, where a setting asks for
 //! it, and for a span, where one is sent. It says the path without the query
 //! and, of the headers, the request's id and trace alone: others may hold
-//! secrets. What could be a secret in what a client sent is hidden.
+//! secrets. What could be a secret in what a client sent is hidden, and what is
+//! long is cut, lest clients without a key choose how much memory is held.
 //!
 //! `docs/operating.md` lists the fields of a line.
 
@@ -96,13 +97,13 @@ impl Entry {
     /// head was ready.
     pub(super) fn finish(self, status: StatusCode, spans: Option<&Spans>) {
         let took = self.begun.elapsed();
-        let path = without_whole_secrets(&self.path);
+        let path = shown(&self.path, MAX_PATH);
         let decided = self.decided.as_ref();
         if self.is_logged {
             let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             tracing::info!(
                 target: TARGET,
-                method = without_whole_secrets(self.method.as_str()),
+                method = shown(self.method.as_str(), MAX_METHOD),
                 path,
                 status = status.as_u16(),
                 reason = decided.map(|decided| decided.reason.as_str()),
@@ -123,7 +124,7 @@ impl Entry {
                 place,
                 end_ns: unix_ns(),
                 took,
-                method: self.method,
+                method: (self.method.as_str().len() <= MAX_METHOD).then_some(self.method),
                 path,
                 version: self.version,
                 client: decided.map_or(self.peer, |decided| decided.client),
@@ -139,8 +140,26 @@ impl Entry {
 
 /// What the lines are filed under.
 const TARGET: &str = "tokenkit::access";
+/// The most bytes of a path that are noted.
+const MAX_PATH: usize = 2048;
+/// The most bytes of a method that are.
+const MAX_METHOD: usize = 20;
 /// The longest id of a request that is noted.
 const MAX_REQUEST_ID: usize = 128;
+
+/// What is shown of a text that a client sent: nothing that could be a whole
+/// secret, and so many bytes at most, with a `…` behind them where there were
+/// more. Hidden first: of a secret that stands across the cut no part is shown.
+fn shown(text: &str, longest: usize) -> String {
+    let mut shown = without_whole_secrets(text);
+    if shown.len() > longest {
+        shown.truncate(shown.floor_char_boundary(longest));
+        shown.push('…');
+    }
+    // It has room for the whole text, and may wait in a queue.
+    shown.shrink_to_fit();
+    shown
+}
 
 /// The id that a client or a proxy gave a request, if it can stand in a line.
 fn request_id(headers: &HeaderMap) -> Option<String> {
@@ -160,4 +179,37 @@ fn unix_ns() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_cut_between_two_characters() {
+        assert_eq!(shown("/é", 3), "/é");
+        assert_eq!(shown("/é/", 3), "/é…");
+        assert_eq!(shown("/é/", 2), "/…");
+        assert_eq!(shown("", 3), "");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_shown_before_the_cut() {
+        let key = "Gu8zTEly6PuVAgrEAjRWPLQCMK5kN1LZTSj1OLXdIW3Ctw06";
+        for before in MAX_PATH - key.len()..=MAX_PATH {
+            let start = "/".repeat(before);
+            let path = shown(&format!("{start}{key}/rest"), MAX_PATH);
+            let rest = path.strip_prefix(&start).unwrap().trim_end_matches('…');
+            assert!("[hidden]/rest".starts_with(rest), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_takes_no_more_memory_than_it_has_to() {
+        for text in ["/".repeat(32 << 10), "a".repeat(32 << 10)] {
+            let path = shown(&text, MAX_PATH);
+            assert!(path.capacity() <= MAX_PATH + '…'.len_utf8(), "{path}");
+            assert_eq!(path.capacity(), path.len());
+        }
+    }
 }

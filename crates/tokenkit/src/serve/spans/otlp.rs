@@ -17,8 +17,10 @@ pub(in crate::serve) struct Span {
     /// Nanoseconds since the epoch.
     pub(in crate::serve) end_ns: u64,
     pub(in crate::serve) took: Duration,
-    pub(in crate::serve) method: Method,
-    /// Without the query, and with nothing in it that could be a secret.
+    /// None where it is too long to be noted.
+    pub(in crate::serve) method: Option<Method>,
+    /// Without the query, with nothing in it that could be a secret, and cut where
+    /// it is long.
     pub(in crate::serve) path: String,
     pub(in crate::serve) version: Version,
     pub(in crate::serve) client: IpAddr,
@@ -51,7 +53,7 @@ pub(super) fn message(service_name: &str, spans: &[Span]) -> Value {
 impl Span {
     fn encode(&self) -> Value {
         let took_ns = u64::try_from(self.took.as_nanos()).unwrap_or(u64::MAX);
-        let (method, other) = known(&self.method);
+        let (method, other) = known(self.method.as_ref());
         let mut attributes = vec![
             text("http.request.method", method.unwrap_or("_OTHER")),
             text("url.path", &self.path),
@@ -108,14 +110,14 @@ fn number(name: &str, value: u16) -> Value {
 }
 
 /// A method by its name, if it is one of those that HTTP knows, or else as it
-/// was sent, with nothing in it that could be a secret.
-fn known(method: &Method) -> (Option<&str>, Option<&str>) {
-    match method.as_str() {
-        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => {
-            (Some(method.as_str()), None)
-        }
-        // Long ones could hold a secret, and tell nothing.
-        other => (None, (other.len() <= 20).then_some(other)),
+/// was sent: too short to hold a secret.
+fn known(method: Option<&Method>) -> (Option<&str>, Option<&str>) {
+    let method = method.map(Method::as_str);
+    match method {
+        Some(
+            "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH",
+        ) => (method, None),
+        other => (None, other),
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
             place: Place::of(&headers, |_, _| true),
             end_ns: 1_790_000_000_000_000_500,
             took: Duration::from_nanos(400),
-            method: Method::from_bytes(b"BREW").unwrap(),
+            method: Method::from_bytes(b"BREW").ok(),
             path: "/pot".into(),
             version: Version::HTTP_2,
             client: [192, 0, 2, 7].into(),
