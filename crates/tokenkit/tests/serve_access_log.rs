@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serve_support::http::Client;
-use serve_support::{Server, command, wait_until, write_config};
+use serve_support::upstream::Upstream;
+use serve_support::{Server, command, pause, wait_until, write_config};
 
 /// The lines about requests.
 fn lines(server: &Server) -> Vec<Value> {
@@ -85,6 +86,29 @@ fn a_line_says_who_asked_for_what_and_what_came_of_it() {
     for secret in [server.key(), token, "canary"] {
         assert!(!log.contains(secret));
     }
+}
+
+#[test]
+fn who_goes_before_the_answer_is_logged_too() {
+    let upstream = Upstream::start(|_| {
+        pause(Duration::from_secs(600));
+        false
+    });
+    let server = Server::start(&upstream.setting(), "");
+    let mut client = server.connect();
+    client.send(format!(
+        "GET /slow HTTP/1.1\r\nhost: a\r\napi-key: {}\r\n\r\n",
+        server.key()
+    ));
+    wait_until("it is under way", || upstream.seen() == 1);
+    drop(client);
+    wait_until("it is logged", || !lines(&server).is_empty());
+    let line = lines(&server).remove(0);
+    assert_eq!(
+        (&line["path"], &line["status"], &line["reason"]),
+        (&"/slow".into(), &499.into(), &"allowed".into())
+    );
+    assert_eq!(line["key"], server.key_id());
 }
 
 #[test]

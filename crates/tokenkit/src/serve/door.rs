@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use engine::wire::API_KEY_HEADER;
 use engine_hyper::{RequestFacts, Verdict, mark_sensitive};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::access_log::Entry;
@@ -31,6 +31,27 @@ pub(super) struct Door {
     pub(super) counters: Arc<Counters>,
     /// Where spans go, if they do.
     pub(super) spans: Option<Arc<Spans>>,
+}
+
+/// A request that went upstream. Dropped before its answer came, as where the
+/// client has gone, it is logged all the same: it was decided about, and charged.
+struct Awaited {
+    door: Arc<Door>,
+    log: Option<Entry>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if let Some(entry) = self.log.take() {
+            entry.finish(gone(), self.door.spans.as_deref());
+        }
+    }
+}
+
+/// The status of a request whose client has gone before the answer, by nginx's
+/// example: no client is ever told so.
+fn gone() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// What a request's first look comes to.
@@ -68,12 +89,19 @@ impl Door {
             Step::Answer(answer) => return Answering::now(self.finished(answer, log, in_flight)),
             Step::Forward(sent, verdict) => (sent, verdict),
         };
-        let (door, watch) = (Arc::clone(self), Arc::clone(watch));
+        let watch = Arc::clone(watch);
         let patience = live.upstream_timeout;
+        let mut awaited = Awaited {
+            door: Arc::clone(self),
+            log,
+        };
         Answering::later(async move {
             let answer = sent.answer(patience, watch).await;
+            let door = &awaited.door;
             let answer = answer.unwrap_or_else(|error| door.failed(error, &method));
-            door.finished(door.dress(answer, &verdict), log, in_flight)
+            let answer = door.dress(answer, &verdict);
+            let log = awaited.log.take();
+            awaited.door.finished(answer, log, in_flight)
         })
     }
 
