@@ -375,6 +375,25 @@ fn a_reload_changes_what_can_change() {
     assert_eq!(client.ask("GET /me", &head).reason(), "bearer_required");
 }
 
+#[test]
+fn a_file_that_is_gone_at_a_reload_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = command(folder.path());
+    // The one that is read where it is there.
+    serve.env_remove("TOKENKIT_CONFIG").arg("serve");
+    let route = "[[routes]]\npath = \"/me\"\nneeds_user = true\n";
+    let server = Server::start_by(serve, folder, "", route);
+    assert_eq!(server.get("/me", "").reason(), "bearer_required");
+    std::fs::rename(server.path("tokenkit.toml"), server.path("moved")).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("not reloaded");
+    assert_eq!(server.get("/me", "").reason(), "bearer_required");
+    assert_eq!(
+        server.metric("tokenkit_reloads_total{outcome=\"failed\"}"),
+        1
+    );
+}
+
 /// What the settings of the contract's words come to on the wire.
 #[test]
 fn the_settings_of_answers_are_those_that_are_set() {

@@ -107,8 +107,11 @@ impl Sources {
         environment: &[Variable],
     ) -> Result<Settings, OperatorError> {
         let mut settings = Settings::default();
+        let mut sources = self.clone();
         if let Some((file, text)) = file {
             from_file(&mut settings, &file, &text)?;
+            // To be read again, it has to be there again.
+            sources.file = Some(file);
         }
         from_environment(&mut settings, environment)?;
         for given in &self.flags {
@@ -116,7 +119,7 @@ impl Sources {
             let row = row(&given.setting).ok_or_else(|| unknown(&place, &given.setting))?;
             set_text(&mut settings, row, &place, &given.text)?;
         }
-        settings.sources = self.clone();
+        settings.sources = sources;
         Ok(settings)
     }
 
