@@ -7,12 +7,11 @@ use rusqlite::Connection;
 
 use crate::error::{Result, StoreError};
 use crate::exempt::{exempt_list, exempt_revision};
-use crate::file_identity::FileIdentity;
+use crate::known::Known;
 use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
 use crate::sent::Sent;
 use crate::store::decoded;
-use crate::tables::KnownSchema;
 use crate::token::tokens_revision;
 
 /// The most keys or sessions in one [`Changes`]: enough to be put in at once,
@@ -57,8 +56,7 @@ pub enum SessionChange {
 pub struct Follower {
     connection: Connection,
     path: PathBuf,
-    file: FileIdentity,
-    schema: KnownSchema,
+    known: Known,
     seen: Seen,
     /// Whether the store was once seen to be older than before.
     taken_back: bool,
@@ -86,18 +84,14 @@ impl Follower {
     ///
     /// As [`Store::open`](crate::Store::open).
     pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
-        // The identity first: of a file replaced in between the polls tell.
-        let file = FileIdentity::of(path);
-        let connection = connect(path, secret, false)?;
+        let (connection, known) = Known::open(path, || connect(path, secret, false))?;
         connection
             .execute_batch("PRAGMA query_only = ON")
             .map_err(|cause| StoreError::of(path, cause))?;
         Ok(Self {
             connection,
             path: path.to_path_buf(),
-            // Without one there was no file, and `connect` has said so.
-            file: file.map_err(|_| StoreError::Replaced(path.into()))?,
-            schema: KnownSchema::default(),
+            known,
             seen: Seen::default(),
             taken_back: false,
             every_session: false,
@@ -134,9 +128,7 @@ impl Follower {
         mut apply: impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
     ) -> std::result::Result<Option<Seen>, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
-        if !FileIdentity::of(&self.path).is_ok_and(|file| file == self.file) {
-            return Err(StoreError::Replaced(self.path.clone()).into());
-        }
+        self.known.is_in_place(&self.path)?;
         // For good: its changes are counted from the older state on, and say
         // no longer which of them were seen.
         if self.taken_back {
@@ -153,7 +145,7 @@ impl Follower {
         }
         // One read transaction, so that the revision belongs to the rows.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
-        self.schema.check(&snapshot, &self.path)?;
+        self.known.check(&snapshot, &self.path)?;
         let rev: i64 = snapshot
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;

@@ -38,6 +38,7 @@ mod following;
 mod health;
 mod idempotency;
 mod key_page;
+mod known;
 #[cfg(test)]
 mod plan;
 mod project;

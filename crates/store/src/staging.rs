@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
+use crate::known::Known;
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
 use crate::seal::key_seal;
-use crate::tables::KnownSchema;
 use crate::writer::{By, Writer, is_conflict, next_slot};
 
 /// As `keys`, with a mark of the caller's in place of the revision. Without an
@@ -63,7 +63,7 @@ FROM temp.staged WHERE number > ?2 ORDER BY number"
 pub struct Staging<'s> {
     connection: &'s mut Connection,
     path: &'s Path,
-    schema: &'s KnownSchema,
+    known: &'s Known,
     staged: i64,
 }
 
@@ -71,7 +71,7 @@ impl<'s> Staging<'s> {
     pub(crate) fn begin(
         connection: &'s mut Connection,
         path: &'s Path,
-        schema: &'s KnownSchema,
+        known: &'s Known,
     ) -> Result<Self> {
         connection
             .execute_batch(TABLE)
@@ -79,7 +79,7 @@ impl<'s> Staging<'s> {
         Ok(Self {
             connection,
             path,
-            schema,
+            known,
             staged: 0,
         })
     }
@@ -114,14 +114,8 @@ impl<'s> Staging<'s> {
         mut refused: impl FnMut(u32, StoreError),
     ) -> Result<Writer<'s>> {
         let by = By(actor, now);
-        let mut writer = Writer::begin(
-            self.connection,
-            self.path,
-            self.schema,
-            by,
-            patience,
-            notice,
-        )?;
+        let mut writer =
+            Writer::begin(self.connection, self.path, self.known, by, patience, notice)?;
         let first = writer.next_slot;
         let mut done = 0;
         while done < self.staged {

@@ -8,13 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
+use crate::known::Known;
 use crate::record::{StoredKey, StoredSession};
 use crate::rows::{
     BadColumn, KEY_COLUMNS, SESSION_COLUMNS, id_column, state_column, stored_key, stored_session,
 };
 use crate::schema::{BUSY, connect};
 use crate::staging::Staging;
-use crate::tables::KnownSchema;
 use crate::writer::{By, Writer, next_slot};
 
 /// One connection to the store. Send it to another thread, but do not share
@@ -23,7 +23,7 @@ use crate::writer::{By, Writer, next_slot};
 pub struct Store {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
-    pub(crate) schema: KnownSchema,
+    pub(crate) known: Known,
 }
 
 /// Which keys to look at.
@@ -44,10 +44,11 @@ impl Store {
     /// Whatever is at the path and no key store of ours under this secret; or
     /// it cannot be made.
     pub fn create(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        let (connection, known) = Known::open(path, || connect(path, secret, true))?;
         Ok(Self {
-            connection: connect(path, secret, true)?,
+            connection,
             path: path.to_path_buf(),
-            schema: KnownSchema::default(),
+            known,
         })
     }
 
@@ -57,10 +58,11 @@ impl Store {
     ///
     /// [`StoreError::Missing`] where there is none; else as [`Store::create`].
     pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
+        let (connection, known) = Known::open(path, || connect(path, secret, false))?;
         Ok(Self {
-            connection: connect(path, secret, false)?,
+            connection,
             path: path.to_path_buf(),
-            schema: KnownSchema::default(),
+            known,
         })
     }
 
@@ -109,7 +111,7 @@ impl Store {
         Writer::begin(
             &mut self.connection,
             &self.path,
-            &self.schema,
+            &self.known,
             by,
             patience,
             notice,
@@ -123,7 +125,7 @@ impl Store {
     ///
     /// There is no room to gather them.
     pub fn stage(&mut self) -> Result<Staging<'_>> {
-        Staging::begin(&mut self.connection, &self.path, &self.schema)
+        Staging::begin(&mut self.connection, &self.path, &self.known)
     }
 
     /// How many keys the store holds, whatever their state.
@@ -191,9 +193,9 @@ impl Store {
         Ok(())
     }
 
-    /// The connection, to look by: its tables are ours.
+    /// The connection, to look by: its file is in place, and its tables are ours.
     pub(crate) fn checked(&self) -> Result<&Connection> {
-        self.schema.check(&self.connection, &self.path)?;
+        self.known.check(&self.connection, &self.path)?;
         Ok(&self.connection)
     }
 }

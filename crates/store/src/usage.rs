@@ -112,7 +112,7 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(sql)?;
-        self.schema.check(&transaction, path)?;
+        self.known.check(&transaction, path)?;
         let mut grown = 0;
         for row in rows.iter().filter(|row| row.used > 0) {
             let found = transaction

@@ -11,11 +11,11 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
+use crate::known::Known;
 use crate::record::StoredKey;
 use crate::rows::number_column;
 use crate::schema::BUSY;
 use crate::store::key_by_id;
-use crate::tables::KnownSchema;
 
 /// A wait that nobody needs to be told of.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl<'s> Writer<'s> {
     pub(crate) fn begin(
         connection: &'s mut Connection,
         path: &'s Path,
-        schema: &KnownSchema,
+        known: &Known,
         By(actor, now): By<'_>,
         patience: Duration,
         notice: impl FnOnce(),
@@ -69,7 +69,7 @@ impl<'s> Writer<'s> {
         };
         connection.busy_timeout(BUSY).map_err(sql)?;
         let transaction = begun.map_err(sql)?;
-        schema.check(&transaction, path)?;
+        known.check(&transaction, path)?;
         let rev = transaction
             .query_row("UPDATE meta SET rev = rev + 1 RETURNING rev", [], |row| {
                 row.get(0)

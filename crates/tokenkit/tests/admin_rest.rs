@@ -411,14 +411,16 @@ fn a_key_too_many_holds_up_no_other_change() {
     assert_eq!(guess(), "malformed_key");
 }
 
-#[cfg(unix)]
 #[test]
 fn what_cannot_be_in_force_yet_is_said_and_kept() {
     // Until it is known, a new key is a guess.
-    let server = Server::start("", "[failures]\nexempt = [\"127.0.0.0/8\"]\n");
+    let settings = "[failures]\nexempt = [\"127.0.0.0/8\"]\n";
+    let server = Server::start("", settings);
     let admin = Admin::first(&server);
-    let (file, aside) = (server.path("data/tokenkit.db"), server.path("aside"));
-    std::fs::rename(&file, &aside).unwrap();
+    // Of a store that was taken back to an older state nothing more is taken over.
+    let store = rusqlite::Connection::open(server.path("data/tokenkit.db")).unwrap();
+    store.execute("UPDATE meta SET rev = rev - 1", ()).unwrap();
+    server.wait_for_log("older");
     let path = format!("/v1/keys/{}", server.key_id());
     let stuck = admin.send(&format!("PATCH {path}"), "", &json!({ "name": "kept" }));
     assert_eq!(
@@ -428,24 +430,55 @@ fn what_cannot_be_in_force_yet_is_said_and_kept() {
     assert!(stuck.header("retry-after").is_some());
     // What is shown but once is shown all the same, and again where it is sent
     // again.
-    let [made, again] = [(); 2].map(|()| {
+    let send = |admin: &Admin| {
         let head = "idempotency-key: one\r\n";
         admin.send("POST /v1/keys", head, &json!({ "project": "p" }))
-    });
+    };
+    let [made, again] = [(); 2].map(|()| send(&admin));
     assert_eq!([made.status, again.status], [202, 202]);
     assert_eq!(made.json(), again.json());
     let made = made.json();
     assert_eq!(server.get_with(text(&made, "key")).status, 401);
 
-    std::fs::rename(&aside, &file).unwrap();
-    wait_until("it is in force", || {
-        server.get_with(text(&made, "key")).status == 200
-    });
+    let server = Server::start_in(server.stop(), "", settings);
+    let admin = Admin::with(&server, &admin.token);
+    assert_eq!(server.get_with(text(&made, "key")).status, 200);
     assert_eq!(text(&admin.see(&path), "name"), "kept");
-    let again = admin.send(
-        "POST /v1/keys",
-        "idempotency-key: one\r\n",
-        &json!({ "project": "p" }),
-    );
+    let again = send(&admin);
     assert_eq!((again.status, again.json()), (201, made));
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_changed_in_a_file_that_nobody_finds_any_more() {
+    let server = Server::start("", "[usage]\ninterval_s = 1\n");
+    let admin = Admin::first(&server);
+    let (file, aside) = (server.path("data/tokenkit.db"), server.path("aside"));
+    let backup = server.path("backup");
+    let store = rusqlite::Connection::open(&file).unwrap();
+    store.execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+    let path = format!("/v1/keys/{}", server.key_id());
+    std::fs::rename(&file, &aside).unwrap();
+    for put_in_place in [false, true] {
+        if put_in_place {
+            std::fs::copy(&backup, &file).unwrap();
+        }
+        let made = admin.send("POST /v1/keys", "", &json!({ "project": "p" }));
+        for refused in [made, admin.act(&format!("{path}/revoke"))] {
+            assert_eq!(
+                (refused.status, refused.problem()),
+                (503, "store_replaced".into()),
+                "{}",
+                refused.text()
+            );
+        }
+    }
+    assert_eq!(server.get("/", "").status, 200, "what is known stays");
+    wait_until("what was used is known to be unsaved", || {
+        server.metric("tokenkit_usage_unsaved_units") == 1
+    });
+    // By the connection that was opened before.
+    let count = "SELECT count(*) FROM keys";
+    let count: i64 = store.query_row(count, (), |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
 }

@@ -290,6 +290,14 @@ impl From<StoreError> for Problem {
                      server's log says more. Look before you make the change again.",
                 )
             }
+            StoreError::Replaced(_) | StoreError::TakenBack(_) => {
+                tracing::error!(%error, "the store is not the one that was opened");
+                Self::unavailable(
+                    "store_replaced",
+                    "The store's file was moved, deleted, replaced or taken back to an older state, and \
+                     nothing was changed: start the server anew to use what is there now.",
+                )
+            }
             error => Self::internal(error),
         }
     }
