@@ -277,9 +277,13 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Writes the same to each place of an array, or nothing where it has no
-    /// end that can be told.
+    /// Writes the same to each place of an array, or nothing where it is NULL
+    /// or has no end that can be told.
     pub(crate) fn write_all<T: Copy>(self, to: *mut T, count: usize, value: &T) {
+        // The places behind a NULL are not.
+        if to.is_null() {
+            return;
+        }
         let fits = count
             .checked_mul(size_of::<T>())
             .is_some_and(|all| all <= MAX_SPAN);

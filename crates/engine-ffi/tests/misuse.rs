@@ -159,6 +159,36 @@ fn batches_are_all_or_nothing() {
 }
 
 #[test]
+fn batches_without_a_place_for_decisions_are_refused() {
+    let engine = Owned::new();
+    let key = mint(&engine, 3);
+    let freed = Owned::new();
+    let handle = freed.0;
+    drop(freed);
+    let requests = [tk_request {
+        api_key: key.as_str().into(),
+        ..request()
+    }; 200];
+    for (engine, wanted) in [
+        (engine.0, TK_ERR_NULL),
+        (ptr::null_mut(), TK_ERR_ENGINE),
+        (handle, TK_ERR_ENGINE),
+    ] {
+        for count in [1, 2, requests.len()] {
+            let asked = requests.as_ptr();
+            // SAFETY: as many whole structs as is said; NULL is refused.
+            let result = unsafe { tk_decide_batch(engine, asked, count, ptr::null_mut()) };
+            assert_eq!(result, wanted, "{count}");
+            // SAFETY: as above.
+            let result = unsafe { tk_decide_batch_at(engine, asked, count, NOW, ptr::null_mut()) };
+            assert_eq!(result, wanted, "{count}");
+        }
+    }
+    // Nothing of that has charged the key.
+    assert_eq!(decide(engine.0, &requests[0]).1.remaining, 2);
+}
+
+#[test]
 fn answers_find_room_or_are_503() {
     let engine = Owned::new();
     let (_, decision) = decide(engine.0, &request());

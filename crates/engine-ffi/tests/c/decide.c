@@ -285,6 +285,17 @@ void test_batches(void) {
     ANSWERS(TK_ERR_LENGTH, tk_decide_batch(engine, requests, SIZE_MAX / 100, decisions));
     ANSWERS(TK_ERR_NULL, tk_decide_batch(engine, NULL, 1, decisions));
     CHECK(is_unusable(&decisions[0]));
-    OK(tk_engine_free(engine));
+
+    /* No place for the decisions: of an engine that lives, is NULL, was freed. */
     OK(tk_engine_free(twin));
+    tk_engine *const engines[] = {engine, NULL, twin};
+    const size_t counts[] = {1, 2, MANY};
+    for (size_t i = 0; i < 3; i++) {
+        const tk_result wanted = i == 0 ? TK_ERR_NULL : TK_ERR_ENGINE;
+        for (size_t j = 0; j < 3; j++) {
+            ANSWERS(wanted, tk_decide_batch(engines[i], requests, counts[j], NULL));
+            ANSWERS(wanted, tk_decide_batch_at(engines[i], requests, counts[j], NOW, NULL));
+        }
+    }
+    OK(tk_engine_free(engine));
 }
