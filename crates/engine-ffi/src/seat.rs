@@ -35,9 +35,11 @@ impl Seat {
     /// [`leave`](Self::leave).
     #[inline(always)]
     pub(crate) fn enter(&self, wanted: u64, name: &Name, light: impl FnOnce()) -> bool {
-        // Relaxed: ordered before the load by `light`, which pairs with `heavy`
-        // in `end`.
-        self.0.store(wanted, Ordering::Relaxed);
+        // Release: pairs with `is_within`. Who frees the engine that this thread
+        // left before may see this store instead of that of `leave`, and all that
+        // was done within that one is done. Before the load it is by `light`,
+        // which pairs with `heavy` in `end`.
+        self.0.store(wanted, Ordering::Release);
         light();
         // Acquire: pairs with `give`; what lies behind the name is whole.
         name.0.load(Ordering::Acquire) == wanted
@@ -52,7 +54,7 @@ impl Seat {
 
     /// Whether its thread is within an engine, or looks whether it may be.
     pub(crate) fn is_within(&self, name: u64) -> bool {
-        // Acquire: see `leave`.
+        // Acquire: see `leave` and `enter`.
         self.0.load(Ordering::Acquire) == name
     }
 }
