@@ -998,7 +998,8 @@ tk_result tk_project(const tk_engine *engine,
  * Errors, which leave all as it was: TK_ERR_ENGINE, TK_ERR_FORKED,
  * TK_ERR_NULL, TK_ERR_MISALIGNED, TK_ERR_STRUCT, TK_ERR_LENGTH, TK_ERR_UTF8,
  * TK_ERR_VALUE, TK_ERR_DUPLICATE for an id that stands twice; TK_ERR_FULL
- * past `max_keys`.
+ * past `max_keys`; TK_ERR_LEDGER where the ledger file has no place for a new
+ * key, or was damaged; TK_ERR_SYSTEM where there is no memory.
  */
 tk_result tk_keys_put(tk_engine *engine, const tk_key *keys, size_t count);
 
@@ -1012,7 +1013,7 @@ tk_result tk_keys_put(tk_engine *engine, const tk_key *keys, size_t count);
  * Ownership: `space` is the caller's, `TK_KEY_SPACE` bytes suffice. Thread
  * safety: as `tk_keys_put`.
  * Errors, which mint nothing: as `tk_keys_put`; TK_ERR_SPACE where `space` is
- * too small, TK_ERR_SYSTEM where the system gives no random bytes.
+ * too small, TK_ERR_SYSTEM also where the system gives no random bytes.
  */
 tk_result tk_key_mint(tk_engine *engine,
                       tk_bytes prefix,
@@ -1027,7 +1028,8 @@ tk_result tk_key_mint(tk_engine *engine,
  *
  * Thread safety: as `tk_keys_put`.
  * Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
- * TK_ERR_UTF8, TK_ERR_VALUE for what is no id, TK_ERR_NO_KEY.
+ * TK_ERR_UTF8, TK_ERR_VALUE for what is no id, TK_ERR_NO_KEY; TK_ERR_SYSTEM
+ * where there is no memory for the change.
  */
 tk_result tk_key_remove(tk_engine *engine, tk_bytes id);
 
@@ -1058,8 +1060,8 @@ tk_result tk_key_set_limit(tk_engine *engine, tk_bytes id, uint64_t hourly_limit
  * which may be that of any of the last 8 hours.
  *
  * Thread safety: any thread, also while others decide.
- * Errors: as `tk_key_remove`; TK_ERR_MISALIGNED; TK_ERR_NO_KEY also where the
- * hour is longer ago than is counted.
+ * Errors: as `tk_key_remove` but for TK_ERR_SYSTEM; TK_ERR_MISALIGNED;
+ * TK_ERR_NO_KEY also where the hour is longer ago than is counted.
  */
 tk_result tk_key_used(const tk_engine *engine,
                       tk_bytes id,
@@ -1145,9 +1147,10 @@ tk_result tk_token_digest(const tk_engine *engine, tk_bytes token, uint8_t *dige
  * Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
  * TK_ERR_UTF8; TK_ERR_STORE where there is no store, it cannot be read, or it
  * was made under another secret; TK_ERR_FULL where it holds more keys than
- * `max_keys`; TK_ERR_DUPLICATE where the engine follows a store already;
- * TK_ERR_SYSTEM where there is no thread. After those that come while it is
- * loaded the engine may hold a part of it.
+ * `max_keys`; TK_ERR_LEDGER where the ledger file has no place for one of them,
+ * or was damaged; TK_ERR_DUPLICATE where the engine follows a store already;
+ * TK_ERR_SYSTEM where there is no memory or no thread. After those that come
+ * while it is loaded the engine may hold a part of it.
  */
 tk_result tk_engine_follow(tk_engine *engine, tk_bytes path);
 

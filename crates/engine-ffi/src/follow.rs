@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::Engine;
+use engine::{Engine, KeyChangeError};
 use store::{FollowError, Follower, Following, Health, StoreError};
 
 use crate::answer::{Page, tk_str};
@@ -15,7 +15,8 @@ use crate::handle::{self, tk_engine};
 use crate::process::Origin;
 use crate::ptr::Caller;
 use crate::result::tk_result::{
-    TK_ERR_DUPLICATE, TK_ERR_FORKED, TK_ERR_FULL, TK_ERR_NULL, TK_ERR_STORE, TK_ERR_SYSTEM,
+    TK_ERR_DUPLICATE, TK_ERR_FORKED, TK_ERR_FULL, TK_ERR_LEDGER, TK_ERR_NULL, TK_ERR_STORE,
+    TK_ERR_SYSTEM,
 };
 use crate::result::{Refusal, chain, tk_result};
 use crate::signals::without_signals;
@@ -79,6 +80,8 @@ impl Followed {
         let mut follower = open(path, engine)?;
         follower.load(engine).map_err(|error| {
             let result = match error {
+                FollowError::Engine(KeyChangeError::Ledger(_)) => TK_ERR_LEDGER,
+                FollowError::Engine(KeyChangeError::Memory) => TK_ERR_SYSTEM,
                 FollowError::Engine(_) => TK_ERR_FULL,
                 _ => TK_ERR_STORE,
             };
@@ -142,9 +145,10 @@ fn open(path: &Path, engine: &Engine) -> Result<Follower, Refusal> {
 /// Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
 /// TK_ERR_UTF8; TK_ERR_STORE where there is no store, it cannot be read, or it
 /// was made under another secret; TK_ERR_FULL where it holds more keys than
-/// `max_keys`; TK_ERR_DUPLICATE where the engine follows a store already;
-/// TK_ERR_SYSTEM where there is no thread. After those that come while it is
-/// loaded the engine may hold a part of it.
+/// `max_keys`; TK_ERR_LEDGER where the ledger file has no place for one of them,
+/// or was damaged; TK_ERR_DUPLICATE where the engine follows a store already;
+/// TK_ERR_SYSTEM where there is no memory or no thread. After those that come
+/// while it is loaded the engine may hold a part of it.
 ///
 /// # Safety
 ///

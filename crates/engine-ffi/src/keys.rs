@@ -15,8 +15,8 @@ use crate::guard;
 use crate::handle::{self, tk_engine};
 use crate::ptr::{Caller, Described};
 use crate::result::tk_result::{
-    TK_ERR_DUPLICATE, TK_ERR_FULL, TK_ERR_LENGTH, TK_ERR_NO_KEY, TK_ERR_NULL, TK_ERR_SPACE,
-    TK_ERR_SYSTEM, TK_ERR_UTF8, TK_ERR_VALUE,
+    TK_ERR_DUPLICATE, TK_ERR_FULL, TK_ERR_LEDGER, TK_ERR_LENGTH, TK_ERR_NO_KEY, TK_ERR_NULL,
+    TK_ERR_SPACE, TK_ERR_SYSTEM, TK_ERR_UTF8, TK_ERR_VALUE,
 };
 use crate::result::{Refusal, chain, tk_result};
 
@@ -189,6 +189,7 @@ fn changed(error: &KeyChangeError) -> Refusal {
         KeyChangeError::Duplicate(_) => TK_ERR_DUPLICATE,
         KeyChangeError::Unknown(_) => TK_ERR_NO_KEY,
         KeyChangeError::Full { .. } => TK_ERR_FULL,
+        KeyChangeError::Ledger(_) => TK_ERR_LEDGER,
         KeyChangeError::Memory => TK_ERR_SYSTEM,
         _ => TK_ERR_VALUE,
     };
@@ -205,7 +206,8 @@ fn changed(error: &KeyChangeError) -> Refusal {
 /// Errors, which leave all as it was: TK_ERR_ENGINE, TK_ERR_FORKED,
 /// TK_ERR_NULL, TK_ERR_MISALIGNED, TK_ERR_STRUCT, TK_ERR_LENGTH, TK_ERR_UTF8,
 /// TK_ERR_VALUE, TK_ERR_DUPLICATE for an id that stands twice; TK_ERR_FULL
-/// past `max_keys`.
+/// past `max_keys`; TK_ERR_LEDGER where the ledger file has no place for a new
+/// key, or was damaged; TK_ERR_SYSTEM where there is no memory.
 ///
 /// # Safety
 ///
@@ -241,7 +243,7 @@ pub unsafe extern "C" fn tk_keys_put(
 /// Ownership: `space` is the caller's, `TK_KEY_SPACE` bytes suffice. Thread
 /// safety: as `tk_keys_put`.
 /// Errors, which mint nothing: as `tk_keys_put`; TK_ERR_SPACE where `space` is
-/// too small, TK_ERR_SYSTEM where the system gives no random bytes.
+/// too small, TK_ERR_SYSTEM also where the system gives no random bytes.
 ///
 /// # Safety
 ///
@@ -325,7 +327,8 @@ pub(crate) fn put_text(text: &str, out: &mut [MaybeUninit<u8>]) {
 ///
 /// Thread safety: as `tk_keys_put`.
 /// Errors: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_LENGTH,
-/// TK_ERR_UTF8, TK_ERR_VALUE for what is no id, TK_ERR_NO_KEY.
+/// TK_ERR_UTF8, TK_ERR_VALUE for what is no id, TK_ERR_NO_KEY; TK_ERR_SYSTEM
+/// where there is no memory for the change.
 ///
 /// # Safety
 ///
@@ -413,8 +416,8 @@ pub unsafe extern "C" fn tk_key_set_limit(
 /// which may be that of any of the last 8 hours.
 ///
 /// Thread safety: any thread, also while others decide.
-/// Errors: as `tk_key_remove`; TK_ERR_MISALIGNED; TK_ERR_NO_KEY also where the
-/// hour is longer ago than is counted.
+/// Errors: as `tk_key_remove` but for TK_ERR_SYSTEM; TK_ERR_MISALIGNED;
+/// TK_ERR_NO_KEY also where the hour is longer ago than is counted.
 ///
 /// # Safety
 ///

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use engine::{KeyPolicy, Prefix, SecretKey, ServerSecret};
 use engine_ffi::*;
 use store::{Actor, Store, StoredKey};
-use support::{Owned, SECRET, admitting, last_error, request};
+use support::{Owned, SECRET, admitting, key, last_error, request};
 use tk_result::*;
 
 /// Far more than anything here takes, on however busy a machine.
@@ -106,6 +106,8 @@ fn a_new_key_in_a_ledger_that_was_cut_short_ends_no_process() {
     let result = unsafe { tk_engine_follow(engine.0, text(&path)) };
     assert_eq!(result, TK_OK, "{}", last_error());
     assert_eq!(reason(&engine, &first), tk_reason::TK_REASON_ALLOWED as u8);
+    // Another of the same file, which has no key of the store yet.
+    let late = Owned::with(|config| config.ledger = text(&ledger)).unwrap();
 
     let whole = mapped(&ledger);
     let file = File::options().write(true).open(&ledger).unwrap();
@@ -124,4 +126,17 @@ fn a_new_key_in_a_ledger_that_was_cut_short_ends_no_process() {
         reason(&engine, &second),
         tk_reason::TK_REASON_UNKNOWN_KEY as u8
     );
+
+    // Who asks for what the file cannot give is told that it is the file.
+    let third = SecretKey::generate(&"tk_live".parse().unwrap()).unwrap();
+    let third = tk_key {
+        secret: third.expose().into(),
+        ..key()
+    };
+    // SAFETY: a whole struct, whose texts are alive.
+    let result = unsafe { tk_keys_put(engine.0, &third, 1) };
+    assert_eq!(result, TK_ERR_LEDGER, "{}", last_error());
+    // SAFETY: the path is alive.
+    let result = unsafe { tk_engine_follow(late.0, text(&path)) };
+    assert_eq!(result, TK_ERR_LEDGER, "{}", last_error());
 }
