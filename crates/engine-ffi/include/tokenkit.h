@@ -376,8 +376,8 @@ typedef struct {
      */
     uint32_t preflight_max_age_s;
     /**
-     * Not 0: answers carry `RateLimit` and `RateLimit-Policy`, but not the
-     * older `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+     * 1: answers carry `RateLimit` and `RateLimit-Policy`, but not the older
+     * `X-RateLimit-Limit`, `-Remaining` and `-Reset`; 0: all of them.
      */
     uint8_t omit_x_ratelimit;
     /**

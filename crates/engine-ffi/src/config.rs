@@ -68,8 +68,8 @@ pub struct tk_config {
     pub max_keys: u32,
     /// Seconds for which a browser may remember the answer to a preflight; 600.
     pub preflight_max_age_s: u32,
-    /// Not 0: answers carry `RateLimit` and `RateLimit-Policy`, but not the
-    /// older `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    /// 1: answers carry `RateLimit` and `RateLimit-Policy`, but not the older
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`; 0: all of them.
     pub omit_x_ratelimit: u8,
     /// Zero.
     pub reserved: [u8; 7],
