@@ -1132,12 +1132,13 @@ tk_result tk_token_digest(const tk_engine *engine, tk_bytes token, uint8_t *dige
  * that brings every change within 100 ms of its commit. The store must have
  * been made under the engine's secret. `path` is the file, in UTF-8.
  *
- * This returns when all is loaded: for a million keys, after some seconds. The
- * thread ends with the engine; it blocks all signals but those of faults
- * (SIGBUS, SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself.
- * While the store cannot be read, or its file was deleted or replaced, what is
- * known stays in force and it is tried again: `tk_metrics` and
- * `tk_engine_trouble` tell.
+ * This returns when all is loaded: for a million keys, after some seconds. Who
+ * asks for `tk_metrics` meanwhile is told that no store is followed. The thread
+ * ends with the engine; it blocks all signals but those of faults (SIGBUS,
+ * SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself. While the
+ * store cannot be read, or its file was deleted or replaced, what is known
+ * stays in force and it is tried again: `tk_metrics` and `tk_engine_trouble`
+ * tell.
  *
  * A process that forks follows in its children alone: where a parent follows,
  * this is refused with TK_ERR_FORKED.
@@ -1148,9 +1149,10 @@ tk_result tk_token_digest(const tk_engine *engine, tk_bytes token, uint8_t *dige
  * TK_ERR_UTF8; TK_ERR_STORE where there is no store, it cannot be read, or it
  * was made under another secret; TK_ERR_FULL where it holds more keys than
  * `max_keys`; TK_ERR_LEDGER where the ledger file has no place for one of them,
- * or was damaged; TK_ERR_DUPLICATE where the engine follows a store already;
- * TK_ERR_SYSTEM where there is no memory or no thread. After those that come
- * while it is loaded the engine may hold a part of it.
+ * or was damaged; TK_ERR_DUPLICATE where the engine follows a store already, or
+ * another call is about to make it; TK_ERR_SYSTEM where there is no memory or
+ * no thread. After those that come while it is loaded the engine may hold a
+ * part of it.
  */
 tk_result tk_engine_follow(tk_engine *engine, tk_bytes path);
 

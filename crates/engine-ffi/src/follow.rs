@@ -23,7 +23,17 @@ use crate::signals::without_signals;
 
 /// The store that an engine follows, if it follows one.
 #[derive(Default)]
-pub(crate) struct Followed(Mutex<Option<Thread>>);
+pub(crate) struct Followed(Mutex<State>);
+
+/// How far it is.
+#[derive(Default)]
+enum State {
+    #[default]
+    Not,
+    /// A call loads the store. It takes seconds, and nobody waits for the lock.
+    Begins,
+    Follows(Thread),
+}
 
 /// A following under way, counted while it is.
 struct Thread {
@@ -68,49 +78,80 @@ impl Drop for Count {
 }
 
 impl Followed {
-    fn begin(&self, path: &Path, engine: &Arc<Engine>) -> Result<(), Refusal> {
-        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.is_some() {
-            return Err(Refusal::of(
-                TK_ERR_DUPLICATE,
-                "the engine follows a store already",
-            ));
-        }
-        let count = Count::begin()?;
-        let mut follower = open(path, engine)?;
-        follower.load(engine).map_err(|error| {
-            let result = match error {
-                FollowError::Engine(KeyChangeError::Ledger(_)) => TK_ERR_LEDGER,
-                FollowError::Engine(KeyChangeError::Memory) => TK_ERR_SYSTEM,
-                FollowError::Engine(_) => TK_ERR_FULL,
-                _ => TK_ERR_STORE,
-            };
-            Refusal::told(result, chain(&error))
+    /// Follows what `start` starts, which may take its time: nobody waits for
+    /// it, and whoever else begins meanwhile is refused.
+    fn begin(&self, start: impl FnOnce() -> Result<Thread, Refusal>) -> Result<(), Refusal> {
+        self.turn(|state| match state {
+            State::Not => {
+                *state = State::Begins;
+                Ok(())
+            }
+            State::Begins | State::Follows(_) => Err(FOLLOWS_ALREADY),
         })?;
-        // What happens is told when it is asked for: C has no place for it to
-        // be told on another thread.
-        let following = without_signals(|| Following::start(follower, Arc::clone(engine), |_| {}))
-            .map_err(|error| {
-                Refusal::told(
-                    TK_ERR_SYSTEM,
-                    format!("cannot start the thread that follows the store: {error}"),
-                )
-            })?;
-        *thread = Some(Thread {
-            following,
-            _count: count,
-        });
+        let begun = Begun(self);
+        let thread = start()?;
+        begun.0.turn(|state| *state = State::Follows(thread));
         Ok(())
     }
 
     /// How it goes; `None` where no store is followed.
     pub(crate) fn health(&self) -> Option<Arc<Health>> {
-        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        thread
-            .as_ref()
-            .map(|thread| Arc::clone(thread.following.health()))
+        self.turn(|state| match state {
+            State::Follows(thread) => Some(Arc::clone(thread.following.health())),
+            State::Not | State::Begins => None,
+        })
+    }
+
+    /// Does something short with the state.
+    fn turn<T>(&self, then: impl FnOnce(&mut State) -> T) -> T {
+        then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// One that begins. Where it comes to nothing, by an error or a panic, another
+/// may begin.
+struct Begun<'a>(&'a Followed);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.turn(|state| {
+            if let State::Begins = state {
+                *state = State::Not;
+            }
+        });
+    }
+}
+
+/// Brings a store into an engine, and starts the thread that follows it.
+fn start(path: &Path, engine: &Arc<Engine>) -> Result<Thread, Refusal> {
+    let count = Count::begin()?;
+    let mut follower = open(path, engine)?;
+    follower.load(engine).map_err(|error| {
+        let result = match error {
+            FollowError::Engine(KeyChangeError::Ledger(_)) => TK_ERR_LEDGER,
+            FollowError::Engine(KeyChangeError::Memory) => TK_ERR_SYSTEM,
+            FollowError::Engine(_) => TK_ERR_FULL,
+            _ => TK_ERR_STORE,
+        };
+        Refusal::told(result, chain(&error))
+    })?;
+    // What happens is told when it is asked for: C has no place for it to be
+    // told on another thread.
+    let following = without_signals(|| Following::start(follower, Arc::clone(engine), |_| {}))
+        .map_err(|error| {
+            Refusal::told(
+                TK_ERR_SYSTEM,
+                format!("cannot start the thread that follows the store: {error}"),
+            )
+        })?;
+    Ok(Thread {
+        following,
+        _count: count,
+    })
+}
+
+const FOLLOWS_ALREADY: Refusal =
+    Refusal::of(TK_ERR_DUPLICATE, "the engine follows a store already");
 
 /// The file that C names.
 fn path_of(caller: Caller<'_>, path: tk_bytes) -> Result<&Path, Refusal> {
@@ -130,12 +171,13 @@ fn open(path: &Path, engine: &Engine) -> Result<Follower, Refusal> {
 /// that brings every change within 100 ms of its commit. The store must have
 /// been made under the engine's secret. `path` is the file, in UTF-8.
 ///
-/// This returns when all is loaded: for a million keys, after some seconds. The
-/// thread ends with the engine; it blocks all signals but those of faults
-/// (SIGBUS, SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself.
-/// While the store cannot be read, or its file was deleted or replaced, what is
-/// known stays in force and it is tried again: `tk_metrics` and
-/// `tk_engine_trouble` tell.
+/// This returns when all is loaded: for a million keys, after some seconds. Who
+/// asks for `tk_metrics` meanwhile is told that no store is followed. The thread
+/// ends with the engine; it blocks all signals but those of faults (SIGBUS,
+/// SIGSEGV, SIGFPE, SIGILL), and calls `tk_engine_tidy` of itself. While the
+/// store cannot be read, or its file was deleted or replaced, what is known
+/// stays in force and it is tried again: `tk_metrics` and `tk_engine_trouble`
+/// tell.
 ///
 /// A process that forks follows in its children alone: where a parent follows,
 /// this is refused with TK_ERR_FORKED.
@@ -146,9 +188,10 @@ fn open(path: &Path, engine: &Engine) -> Result<Follower, Refusal> {
 /// TK_ERR_UTF8; TK_ERR_STORE where there is no store, it cannot be read, or it
 /// was made under another secret; TK_ERR_FULL where it holds more keys than
 /// `max_keys`; TK_ERR_LEDGER where the ledger file has no place for one of them,
-/// or was damaged; TK_ERR_DUPLICATE where the engine follows a store already;
-/// TK_ERR_SYSTEM where there is no memory or no thread. After those that come
-/// while it is loaded the engine may hold a part of it.
+/// or was damaged; TK_ERR_DUPLICATE where the engine follows a store already, or
+/// another call is about to make it; TK_ERR_SYSTEM where there is no memory or
+/// no thread. After those that come while it is loaded the engine may hold a
+/// part of it.
 ///
 /// # Safety
 ///
@@ -160,7 +203,7 @@ pub unsafe extern "C" fn tk_engine_follow(engine: *mut tk_engine, path: tk_bytes
         let caller = unsafe { Caller::trusted() };
         let path = path_of(caller, path)?;
         handle::with(engine, |instance| {
-            instance.followed.begin(path, &instance.engine)
+            instance.followed.begin(|| start(path, &instance.engine))
         })
     })
 }
@@ -246,4 +289,46 @@ pub unsafe extern "C" fn tk_engine_trouble(
         out.write(told);
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const FAILED: Refusal = Refusal::of(TK_ERR_STORE, "of this test");
+
+    #[test]
+    fn nobody_waits_for_who_begins() {
+        let followed = Arc::new(Followed::default());
+        let outcome = followed.begin(|| {
+            let (tell, told) = mpsc::channel();
+            let other = Arc::clone(&followed);
+            thread::spawn(move || {
+                assert!(other.health().is_none());
+                tell.send(other.begin(|| Err(FAILED)).unwrap_err().result)
+                    .unwrap();
+            });
+            let second = told.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!(second, TK_ERR_DUPLICATE);
+            Err(FAILED)
+        });
+        assert_eq!(outcome.unwrap_err().result, TK_ERR_STORE);
+    }
+
+    #[test]
+    fn who_failed_to_begin_may_begin_again() {
+        let followed = Followed::default();
+        let again = || followed.begin(|| Err(FAILED)).unwrap_err().result;
+        assert_eq!(again(), TK_ERR_STORE);
+        let panics = catch_unwind(AssertUnwindSafe(|| {
+            followed.begin(|| panic!("of this test"))
+        }));
+        assert!(panics.is_err());
+        assert_eq!(again(), TK_ERR_STORE);
+    }
 }
