@@ -14,7 +14,9 @@
  *
  * Threads. Every function may be called from any thread at any time, with one
  * engine from any number of them; each call wants structs and space of its own.
- * None may be called from a signal handler.
+ * However many live, 1024 of them may be within calls at one moment, of all
+ * engines together; where more are, a call may deny with TK_ERR_FULL. None may
+ * be called from a signal handler.
  *
  * fork. A child makes an engine of its own; the parent's handles deny there,
  * with TK_ERR_FORKED.
@@ -148,7 +150,8 @@ typedef enum {
      */
     TK_ERR_DUPLICATE = 10,
     /**
-     * There is no room for a further key, or for a further engine.
+     * There is no room for a further key, for a further engine, or for a
+     * further thread within a call: see "Threads" above.
      */
     TK_ERR_FULL = 11,
     /**
@@ -861,7 +864,7 @@ const char *tk_reason_name(uint8_t reason);
  * Errors, all of which deny: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL,
  * TK_ERR_MISALIGNED (also of `decision`, which is written all the same),
  * TK_ERR_STRUCT, TK_ERR_LENGTH; TK_ERR_VALUE for a request without a client
- * address.
+ * address; TK_ERR_FULL past 1024 threads that are within calls.
  */
 tk_result tk_decide(const tk_engine *engine,
                     const tk_request *request,

@@ -26,7 +26,7 @@ use crate::result::{Refusal, tk_result};
 /// Errors, all of which deny: TK_ERR_ENGINE, TK_ERR_FORKED, TK_ERR_NULL,
 /// TK_ERR_MISALIGNED (also of `decision`, which is written all the same),
 /// TK_ERR_STRUCT, TK_ERR_LENGTH; TK_ERR_VALUE for a request without a client
-/// address.
+/// address; TK_ERR_FULL past 1024 threads that are within calls.
 ///
 /// # Safety
 ///

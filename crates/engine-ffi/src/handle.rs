@@ -5,8 +5,9 @@
 //! only compared. So a handle that was freed, made up or copied from garbage
 //! finds nothing, and one engine may be freed while other threads decide with
 //! it: each says at its seat which one it is within, and [`free`] waits until
-//! none is within this one. A call takes no lock and makes no atomic
-//! read-modify-write: see [`seat`](crate::seat).
+//! none is within this one. A call takes no lock, and makes no atomic
+//! read-modify-write unless more threads live than keep a seat: see
+//! [`seat`](crate::seat) and [`seats`].
 //!
 //! The table takes no lock, for a child of `fork` goes on with whatever state
 //! its parent's threads left it in. A place that was being filled or freed at
@@ -249,7 +250,8 @@ const FORKED: Refusal = Refusal::of(
 
 const CROWDED: Refusal = Refusal::of(
     TK_ERR_FULL,
-    "more threads are within calls at this moment than there can be, which is 1024",
+    "more threads are within calls at this moment than there is room for: of any 1024 all \
+     may be",
 );
 
 #[cold]

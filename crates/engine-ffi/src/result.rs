@@ -34,7 +34,8 @@ pub enum tk_result {
     TK_ERR_NO_KEY = 9,
     /// There is a key of this id already.
     TK_ERR_DUPLICATE = 10,
-    /// There is no room for a further key, or for a further engine.
+    /// There is no room for a further key, for a further engine, or for a
+    /// further thread within a call: see "Threads" above.
     TK_ERR_FULL = 11,
     /// The space that was given is too small.
     TK_ERR_SPACE = 12,

@@ -9,6 +9,7 @@ mod support;
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::Barrier;
 use std::thread;
 
 use engine_ffi::*;
@@ -293,4 +294,45 @@ fn outputs_stay_as_they_were_where_a_call_fails() {
     let result = unsafe { tk_sessions_put(engine.0, &nameless, 1) };
     assert_eq!(result, TK_ERR_NULL);
     assert_eq!(last_error(), "user is NULL");
+}
+
+/// Threads that live need not all be within calls at one time.
+#[test]
+#[cfg_attr(miri, ignore = "thousands of threads")]
+fn more_threads_may_live_than_can_be_within_calls() {
+    const THREADS: usize = 2100;
+    let engine = Owned::new();
+    let key = mint(&engine, TK_UNLIMITED);
+    let handle = engine.0.addr();
+    let all_asked = Barrier::new(THREADS);
+    let asks = || {
+        let request = tk_request {
+            api_key: key.as_str().into(),
+            ..request()
+        };
+        decide(ptr::without_provenance_mut(handle), &request).0
+    };
+    let denied: usize = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let thread = thread::Builder::new().stack_size(128 << 10);
+                let asks_twice = || {
+                    let first = asks();
+                    all_asked.wait();
+                    [first, asks()]
+                };
+                thread.spawn_scoped(scope, asks_twice).unwrap()
+            })
+            .collect();
+        let answers = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap());
+        answers.filter(|&answer| answer != TK_OK).count()
+    });
+    assert_eq!(denied, 0, "{}", last_error());
+    // The numbers are exact, whoever had a place to keep.
+    let mut metrics = support::metrics();
+    // SAFETY: a whole struct that was set up.
+    assert_eq!(unsafe { tk_metrics_read(engine.0, &mut metrics) }, TK_OK);
+    assert_eq!(metrics.decisions[1], 2 * THREADS as u64);
 }

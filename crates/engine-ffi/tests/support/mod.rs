@@ -139,3 +139,19 @@ pub(crate) fn last_error() -> String {
     let text = unsafe { CStr::from_ptr(tk_last_error()) };
     text.to_string_lossy().into_owned()
 }
+
+/// As `tk_metrics_init`.
+pub(crate) fn metrics() -> tk_metrics {
+    tk_metrics {
+        size: size_of::<tk_metrics>() as u32,
+        follows: 0,
+        ledger_fault: 0,
+        reserved: [0; 2],
+        keys: 0,
+        sessions: 0,
+        blocked_addresses: 0,
+        decisions: [0; 32],
+        store_lag_ms: 0,
+        store_errors: 0,
+    }
+}
