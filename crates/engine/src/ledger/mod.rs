@@ -125,7 +125,7 @@ impl Ledger {
         UsageLine(&self.region.lines()[self.usage_at])
     }
 
-    /// Who counted what [`each_usage`](Self::each_usage) shows.
+    /// Who counted what [`each_hour`](Self::each_hour) shows.
     pub(crate) fn usage_source(&self) -> [u8; 16] {
         self.usage().source(self.seeds)
     }
