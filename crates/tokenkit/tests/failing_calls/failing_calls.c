@@ -28,18 +28,25 @@ static long calls;
 enum kind { WRITES, SYNCS, CUTS };
 enum how { GOES_ON, FAILS, FAILS_HALF };
 
-/* Whether a call fails that comes when calls fail already, and how. */
+static int error_of(const char *how) {
+    if (strcmp(how, "readonly") == 0) {
+        return EROFS;
+    }
+    return strcmp(how, "full") == 0 || strcmp(how, "half") == 0 ? ENOSPC : EIO;
+}
+
+/* Whether a call fails that comes when calls fail already. */
 static int fails_too(const char *how, enum kind kind) {
     if (strcmp(how, "syncs") == 0) {
-        errno = EIO;
         return kind == SYNCS;
     }
-    if (strcmp(how, "failing") == 0) {
-        errno = EIO;
-        return 1;
-    }
-    errno = strcmp(how, "readonly") == 0 ? EROFS : ENOSPC;
-    return kind == WRITES && strcmp(how, "once") != 0;
+    return strcmp(how, "failing") == 0 || (kind == WRITES && strcmp(how, "once") != 0);
+}
+
+/* The outcome of one that fails, or goes on. */
+static enum how fails_if(int fails, const char *how) {
+    errno = fails ? error_of(how) : errno;
+    return fails ? FAILS : GOES_ON;
 }
 
 static enum how outcome(int fd, enum kind kind) {
@@ -63,7 +70,7 @@ static enum how outcome(int fd, enum kind kind) {
         return GOES_ON;
     }
     if (during != NULL) {
-        return access(during, F_OK) == 0 && fails_too(how, kind) ? FAILS : GOES_ON;
+        return fails_if(access(during, F_OK) == 0 && fails_too(how, kind), how);
     }
     if (strcmp(how, "syncs") == 0 && kind != SYNCS) {
         return GOES_ON;
@@ -73,7 +80,7 @@ static enum how outcome(int fd, enum kind kind) {
         return GOES_ON;
     }
     if (number > atol(at)) {
-        return fails_too(how, kind) ? FAILS : GOES_ON;
+        return fails_if(fails_too(how, kind), how);
     }
     made = open(mark, O_CREAT | O_WRONLY, 0600);
     if (made >= 0) {
@@ -82,11 +89,7 @@ static enum how outcome(int fd, enum kind kind) {
     if (kind == WRITES && strcmp(how, "half") == 0) {
         return FAILS_HALF;
     }
-    fails_too(how, kind);
-    if (strcmp(how, "once") == 0) {
-        errno = EIO;
-    }
-    return FAILS;
+    return fails_if(1, how);
 }
 
 /* The C library's own. */
