@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use engine::{CidrList, KeyRecord, ServerSecret, SessionRecord, TokenDigest};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::error::{Result, StoreError};
 use crate::exempt::{exempt_list, exempt_revision};
+use crate::followed::Followed;
 use crate::known::Known;
-use crate::rows::{KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
+use crate::rows::{Decoded, KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
-use crate::sent::Sent;
-use crate::store::decoded;
 use crate::token::tokens_revision;
 
 /// The most keys or sessions in one [`Changes`]: enough to be put in at once,
@@ -153,14 +152,16 @@ impl Follower {
             self.taken_back = true;
             return Err(StoreError::TakenBack(self.path.clone()).into());
         }
-        if rev > self.seen.rev {
-            let _small = (self.seen.rev == 0).then(|| SmallCache::begin(&snapshot));
-            send_keys(&snapshot, &self.path, self.seen.rev, &mut apply)?;
-        }
         let sessions_from = if self.every_session { 0 } else { self.seen.rev };
-        if rev > sessions_from {
-            send_sessions(&snapshot, &self.path, sessions_from, &mut apply)?;
+        // Of the keys there are never all without the sessions.
+        let small = (sessions_from == 0).then(|| SmallCache::begin(&snapshot));
+        if rev > self.seen.rev {
+            KEYS.send(&snapshot, &self.path, self.seen.rev, &mut apply)?;
         }
+        if rev > sessions_from {
+            SESSIONS.send(&snapshot, &self.path, sessions_from, &mut apply)?;
+        }
+        drop(small);
         let tokens_rev = tokens_revision(&snapshot).map_err(sql)?;
         let exempt_rev = exempt_revision(&snapshot).map_err(sql)?;
         if exempt_rev > self.seen.exempt_rev {
@@ -225,72 +226,36 @@ impl Drop for SmallCache<'_> {
 /// The page cache while everything is read.
 const SCAN_CACHE_KIB: u32 = 1024;
 
-fn send_keys<E: From<StoreError>>(
-    connection: &Connection,
-    path: &Path,
-    seen_rev: i64,
-    apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
-) -> std::result::Result<(), E> {
-    let sql = |cause| StoreError::of(path, cause);
-    let mut sent = Sent::of(connection, path, "keys", seen_rev);
-    let query = sent.query(KEY_COLUMNS, "ORDER BY slot");
-    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
-    let mut rows = statement.query([seen_rev]).map_err(sql)?;
-    let room = if sent.all { BATCH } else { 0 };
-    let mut keys = Vec::with_capacity(room);
-    while let Some(row) = rows.next().map_err(sql)? {
-        sent.rows += 1;
-        match decoded(path, "keys", row, key_record) {
-            Ok(key) => keys.push(key),
-            Err(damaged) => apply(Err(damaged))?,
-        }
-        if keys.len() == BATCH {
-            apply(Ok(Changes {
-                keys: std::mem::replace(&mut keys, Vec::with_capacity(room)),
-                ..Changes::default()
-            }))?;
-        }
-    }
-    if !keys.is_empty() {
-        apply(Ok(Changes {
-            keys,
-            ..Changes::default()
-        }))?;
-    }
-    sent.is_whole().or_else(|damaged| apply(Err(damaged)))
-}
+const KEYS: Followed<KeyRecord> = Followed {
+    table: "keys",
+    columns: KEY_COLUMNS,
+    order: "ORDER BY slot",
+    decode: key_record,
+    changes: |keys| Changes {
+        keys,
+        sessions: Vec::new(),
+        exempt: None,
+    },
+};
 
-fn send_sessions<E: From<StoreError>>(
-    connection: &Connection,
-    path: &Path,
-    seen_rev: i64,
-    apply: &mut impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
-) -> std::result::Result<(), E> {
-    let sql = |cause| StoreError::of(path, cause);
-    let mut sent = Sent::of(connection, path, "sessions", seen_rev);
-    let query = sent.query(SESSION_COLUMNS, "");
-    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
-    let mut rows = statement.query([seen_rev]).map_err(sql)?;
-    let mut sessions = Vec::new();
-    while let Some(row) = rows.next().map_err(sql)? {
-        sent.rows += 1;
-        match decoded(path, "sessions", row, stored_session) {
-            Ok(stored) if stored.ended => sessions.push((stored.token, SessionChange::End)),
-            Ok(stored) => sessions.push((stored.token, SessionChange::Put(stored.session))),
-            Err(damaged) => apply(Err(damaged))?,
-        }
-        if sessions.len() == BATCH {
-            apply(Ok(Changes {
-                sessions: std::mem::take(&mut sessions),
-                ..Changes::default()
-            }))?;
-        }
-    }
-    if !sessions.is_empty() {
-        apply(Ok(Changes {
-            sessions,
-            ..Changes::default()
-        }))?;
-    }
-    sent.is_whole().or_else(|damaged| apply(Err(damaged)))
+const SESSIONS: Followed<(TokenDigest, SessionChange)> = Followed {
+    table: "sessions",
+    columns: SESSION_COLUMNS,
+    order: "",
+    decode: session_change,
+    changes: |sessions| Changes {
+        keys: Vec::new(),
+        sessions,
+        exempt: None,
+    },
+};
+
+fn session_change(row: &Row<'_>) -> Decoded<(TokenDigest, SessionChange)> {
+    let stored = stored_session(row)?;
+    let change = if stored.ended {
+        SessionChange::End
+    } else {
+        SessionChange::Put(stored.session)
+    };
+    Ok((stored.token, change))
 }
