@@ -76,6 +76,35 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether the exit code is an answer, which does not depend on who reads
+    /// the rest.
+    pub(crate) fn answers_by_code(&self) -> bool {
+        matches!(
+            self,
+            Self::Explain(_)
+                | Self::Replay { .. }
+                | Self::Key(Key::Import(_))
+                | Self::Ledger(Ledger::Check { .. })
+        )
+    }
+
+    /// Whether all that it is for is its output, of which the beginning may do.
+    pub(crate) fn only_lists(&self) -> bool {
+        matches!(
+            self,
+            Self::Key(Key::List(_) | Key::Show { .. } | Key::Export(_))
+                | Self::Session(Session::List { .. })
+                | Self::Admin(Admin::Token(AdminToken::List { .. }))
+                | Self::Ledger(Ledger::Show { .. })
+                | Self::Usage(_)
+                | Self::Config
+                | Self::Man { .. }
+                | Self::Completions { .. }
+        )
+    }
+}
+
 /// `tokenkit serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {

@@ -15,6 +15,7 @@ mod error;
 pub mod fuzzing;
 mod keystore;
 mod object_members;
+mod output;
 mod reach;
 mod replay;
 mod serve;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::error::{EXIT_OPERATOR, Failure};
+use crate::output::{Output, is_closed};
 
 /// The program, run under this process's arguments and environment.
 pub fn main() -> ExitCode {
@@ -35,8 +37,6 @@ pub fn main() -> ExitCode {
         Err(failure) => failure,
     };
     match failure {
-        // Whoever read our output has seen enough.
-        Failure::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Failure::Output(cause) => complain(format_args!("the output cannot be written: {cause}")),
         Failure::Operator(error) => complain(error),
     }
@@ -48,10 +48,18 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         serve::run(cli.settings()?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let code = command::run(cli, &mut out)?;
-    out.flush()?;
-    Ok(code)
+    let only_lists = cli.command.only_lists();
+    let stdout = Output::new(io::stdout().lock(), cli.command.answers_by_code());
+    let mut out = io::BufWriter::new(stdout);
+    let code = match command::run(cli, &mut out) {
+        // Whoever read our output has seen enough.
+        Err(Failure::Output(cause)) if only_lists && is_closed(&cause) => ExitCode::SUCCESS,
+        ran => ran?,
+    };
+    match out.flush() {
+        Err(cause) if !is_closed(&cause) => Err(cause.into()),
+        _ => Ok(code),
+    }
 }
 
 /// Says on standard error what the operator must know.

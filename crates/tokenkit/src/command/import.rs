@@ -62,7 +62,6 @@ pub(super) fn run(
         ..
     } = import;
     drop(progress);
-    let mut told = Ok(());
     let writer = staging.change(
         &user(),
         now(),
@@ -70,23 +69,19 @@ pub(super) fn run(
         say_that_we_wait,
         |line, why| {
             tally.good -= 1;
-            if told.is_ok() {
-                told = tally.bad(line.into(), &why);
-            }
+            tally.bad(line.into(), &why);
         },
     )?;
-    told?;
     let Tally { good, bad, .. } = tally;
     if bad > SHOWN {
-        writeln!(io::stderr(), "tokenkit: {} more rows are bad", bad - SHOWN)?;
+        complain(format_args!("{} more rows are bad", bad - SHOWN));
     }
     if bad > 0 && !wanted.keep_going {
-        writeln!(
-            io::stderr(),
-            "tokenkit: nothing was imported: {bad} of {} rows are bad; mend them, or take the others \
-             with --keep-going",
+        complain(format_args!(
+            "nothing was imported: {bad} of {} rows are bad; mend them, or take the others with \
+             --keep-going",
             good + bad
-        )?;
+        ));
         return Ok(ExitCode::FAILURE);
     }
     check_number(settings, writer.keys())?;
@@ -116,13 +111,18 @@ struct Tally {
 
 impl Tally {
     /// Counts a bad row, and shows it if it is among the first.
-    fn bad(&mut self, line: u64, why: &dyn fmt::Display) -> io::Result<()> {
+    fn bad(&mut self, line: u64, why: &dyn fmt::Display) {
         self.bad += 1;
         if self.bad <= SHOWN {
-            writeln!(io::stderr(), "tokenkit: {}:{line}: {why}", self.file)?;
+            complain(format_args!("{}:{line}: {why}", self.file));
         }
-        Ok(())
     }
+}
+
+/// Says something on standard error. Where nobody reads that, the import goes on:
+/// its exit code says it too.
+fn complain(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "tokenkit: {what}");
 }
 
 impl Import<'_> {
@@ -135,7 +135,10 @@ impl Import<'_> {
         self.progress.step(position);
         let key = match cells.and_then(|cells| reader.key(&cells)) {
             Ok(key) => key,
-            Err(why) => return Ok(self.tally.bad(line, &why)?),
+            Err(why) => {
+                self.tally.bad(line, &why);
+                return Ok(());
+            }
         };
         let mark = u32::try_from(line).unwrap_or(u32::MAX);
         self.staging.add(mark, &key)?;
