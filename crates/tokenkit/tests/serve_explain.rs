@@ -8,6 +8,7 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
+use serve_support::admin::Admin;
 use serve_support::{Server, command, wait_until, within_an_hour};
 
 const SETTINGS: &str = "[failures]\nthreshold = 3\n\
@@ -163,6 +164,31 @@ fn what_is_told_is_what_is_answered() {
         // That was the third guess.
         assert_eq!(compare(&server, &ask), "ip_blocked");
         assert_eq!(compare(&server, &nothing), "missing_key");
+    });
+}
+
+#[test]
+fn an_address_that_was_exempted_meanwhile_is_told_as_exempt() {
+    within_an_hour(|| {
+        let server = Server::start("", SETTINGS);
+        let key = server.key().to_owned();
+        let ask = Ask {
+            line: "GET /",
+            key: Some(&key),
+            origin: None,
+            bearer: None,
+        };
+        for _ in 0..3 {
+            server.ask("GET /", "api-key: x\r\n");
+        }
+        assert_eq!(compare(&server, &ask), "ip_blocked");
+        let admin = Admin::first(&server);
+        admin.make("/v1/exempt", &json!({ "addresses": "127.0.0.1" }));
+        let head = format!("api-key: {key}\r\n");
+        wait_until("it is in force", || {
+            server.ask("GET /", &head).status == 200
+        });
+        assert_eq!(compare(&server, &ask), "allowed");
     });
 }
 

@@ -2,7 +2,8 @@
 //! check, without charging or counting anything.
 //!
 //! An engine of its own gets the one key and the session that the request
-//! shows, and looks at the ledger's file of the server, which it does not join.
+//! shows and the blocks that are exempt, and looks at the ledger's file of the
+//! server, which it does not join.
 
 mod counts;
 mod read;
@@ -57,6 +58,8 @@ pub(super) fn run(
         .build()
         .map_err(|error| OperatorError::with_causes(&error))?;
     engine.set_shadow(ShadowRule::policy(&settings.shadow));
+    let exempt = store.exempt()?;
+    engine.set_exempt(exempt.into_iter().map(|block| block.addresses).collect());
     let id = by_id.or_else(|| given.key.as_deref().and_then(id_in));
     if let Some(id) = id {
         bring_key(&store, &engine, id)?;
