@@ -375,6 +375,33 @@ fn bad_json_lines_are_named() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_the_first_row() {
+    for name in ["keys.csv", "keys.jsonl"] {
+        let place = Place::new();
+        let key = raw();
+        let key = key.expose();
+        place.write(
+            name,
+            match name {
+                "keys.csv" => format!("\u{feff}key,project\n{key},p1\n"),
+                _ => format!("\u{feff}{{\"key\": \"{key}\", \"project\": \"p1\"}}\n"),
+            },
+        );
+        let ran = place.run(&["key", "import", name]);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(0), "Imported 1 keys.\n"),
+            "{name}: {ran:?}"
+        );
+    }
+    // Elsewhere it is none.
+    let place = Place::new();
+    place.write("keys.jsonl", "\n\u{feff}{}\n");
+    let ran = place.run(&["key", "import", "keys.jsonl"]);
+    assert!(ran.err.contains("keys.jsonl:2: it is no JSON"), "{ran:?}");
+}
+
+#[test]
 fn a_wrong_file_is_an_operators_error() {
     let place = Place::new();
     let key = raw();

@@ -10,6 +10,8 @@ use crate::settings::nearest;
 
 /// The longest line of JSON, in bytes: far more than any key takes.
 const MAX_LINE: u64 = 1 << 20;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A row of a file.
 pub(crate) struct Row<'r> {
     /// The line that it begins in, from 1.
@@ -120,6 +122,10 @@ pub(crate) fn json_rows(
                 "{file}:{number}: the line is longer than {MAX_LINE} bytes: one JSON object a line is wanted"
             ))
             .into());
+        }
+        // As some programs begin a file of UTF-8; in CSV it is left out as well.
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
         if !line.trim_ascii().is_empty() {
             each(Row {
