@@ -449,6 +449,50 @@ fn a_wrong_file_is_an_operators_error() {
 }
 
 #[test]
+fn a_row_without_end_is_not_read_to_its_end() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let place = Place::new();
+    let good = raw();
+    for (begin, line) in [
+        (format!("key,project\n{},p1\n\"", good.expose()), 3),
+        ("key,project\n".to_owned(), 2),
+        (String::new(), 1),
+    ] {
+        let mut import = place
+            .command(&["key", "import", "--format", "csv", "--keep-going", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = import.stdin.take().unwrap();
+        input.write_all(begin.as_bytes()).unwrap();
+        let mebibyte = "x".repeat(1 << 20);
+        let taken = (0..32).take_while(|_| input.write_all(mebibyte.as_bytes()).is_ok());
+        let taken = taken.count();
+        drop(input);
+        let ran = cli_support::Ran::from(import.wait_with_output().unwrap());
+        assert!(taken < 3, "{taken} MiB of one row were read: {ran:?}");
+        assert_eq!(
+            ran.refused(),
+            format!(
+                "standard input:{line}: the row is longer than 1048576 bytes: is a quote missing?"
+            )
+        );
+        assert_eq!(place.ok(&["key", "list", "--json"]), "[]\n");
+    }
+    // A long one that ends is a row like others.
+    let long = format!("key,project\n\"{}\",p1\n", "x".repeat((1 << 20) - 10));
+    place.write("keys.csv", format!("{long}{},p1\n", good.expose()));
+    let ran = place.run(&["key", "import", "--keep-going", "keys.csv"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(1), "Imported 1 keys.\nLeft out 1 bad rows.\n"),
+    );
+}
+
+#[test]
 fn an_import_under_way_holds_up_nobody() {
     use std::io::{BufRead, BufReader, Write};
     use std::process::Stdio;

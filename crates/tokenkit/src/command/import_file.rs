@@ -1,14 +1,15 @@
 //! The files of an import, read a row at a time: what each says by its columns,
 //! not yet whether it is a key. No message repeats what may be one.
 
-use std::io::{BufRead, BufReader, Read};
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::rows::{Cells, Column};
 use crate::error::{Failure, OperatorError, without_secrets};
 use crate::object_members::ObjectMembers;
 use crate::settings::nearest;
 
-/// The longest line of JSON, in bytes: far more than any key takes.
+/// The longest row, in bytes: far more than any key takes.
 const MAX_LINE: u64 = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -26,20 +27,32 @@ pub(crate) struct Row<'r> {
 ///
 /// # Errors
 ///
-/// It cannot be read, or has wrong columns; or the first that `each` returns.
+/// It cannot be read, has wrong columns, or a row is too long; or the first that
+/// `each` returns.
 pub(crate) fn csv_rows(
     input: impl Read,
     file: &str,
     each: &mut dyn FnMut(Row<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut rows = csv::Reader::from_reader(BufReader::new(input));
+    let of_row = Cell::new(0);
+    let mut rows = csv::Reader::from_reader(BoundedRows {
+        input,
+        of_row: &of_row,
+    });
+    let unreadable = |line: u64, error: &csv::Error| match of_row.get() > MAX_LINE {
+        true => OperatorError::new(format_args!(
+            "{file}:{line}: the row is longer than {MAX_LINE} bytes: is a quote missing?"
+        )),
+        false => unreadable(file, error),
+    };
     let columns = {
-        let heads = rows.headers().map_err(|error| unreadable(file, &error))?;
+        let heads = rows.headers().map_err(|error| unreadable(1, &error))?;
         columns(heads).map_err(|why| OperatorError::new(format_args!("{file}:1: {why}")))?
     };
     let mut record = csv::StringRecord::new();
     loop {
         let line = rows.position().line();
+        of_row.set(0);
         let cells = match rows.read_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {
@@ -50,7 +63,7 @@ pub(crate) fn csv_rows(
                 Ok(cells)
             }
             Err(error) => match error.kind() {
-                csv::ErrorKind::Io(_) => return Err(unreadable(file, &error).into()),
+                csv::ErrorKind::Io(_) => return Err(unreadable(line, &error).into()),
                 csv::ErrorKind::UnequalLengths {
                     expected_len, len, ..
                 } => Err(format!(
@@ -66,6 +79,25 @@ pub(crate) fn csv_rows(
             position: rows.position().byte(),
             cells,
         })?;
+    }
+}
+
+/// Fails where one row takes more and more. What the reader above holds already
+/// of a row is not counted, which is less than a buffer.
+struct BoundedRows<'c, R> {
+    input: R,
+    /// Bytes that were read since a row began.
+    of_row: &'c Cell<u64>,
+}
+
+impl<R: Read> Read for BoundedRows<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.of_row.get() > MAX_LINE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.input.read(bytes)?;
+        self.of_row.set(self.of_row.get() + read as u64);
+        Ok(read)
     }
 }
 
