@@ -212,7 +212,9 @@ fn a_ledger_that_does_not_fit_is_one_clear_line() {
     let said = refused("[failures]\nmax_addresses = 1000\n", &[]);
     assert!(said.contains("was made for max_addresses"), "{said}");
     let said = refused("", &["--ledger", "data/tokenkit.db"]);
-    assert!(said.contains("data/tokenkit.db is no ledger"), "{said}");
+    assert!(said.contains("are both "), "{said}");
+    let said = refused("", &["--ledger", "tokenkit.toml"]);
+    assert!(said.contains("tokenkit.toml is no ledger"), "{said}");
     let said = refused("", &["--ledger", "no/such/folder"]);
     assert!(
         said.contains("cannot make no/such/folder: No such file") && said.contains("store.ledger"),

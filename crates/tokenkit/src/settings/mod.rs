@@ -14,7 +14,7 @@ mod value;
 mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::{CidrList, FailureConfig, OriginList, Prefixes};
@@ -191,12 +191,38 @@ impl StoreSettings {
         match &self.ledger {
             // The one system whose ledgers can lie in a file, as yet.
             LedgerPlace::BesideStore if cfg!(target_os = "linux") => {
-                Some(self.file().with_extension("ledger"))
+                Some(ledger_beside(&self.file()))
             }
             LedgerPlace::BesideStore | LedgerPlace::Memory => None,
             LedgerPlace::File(path) => Some(path.clone()),
         }
     }
+
+    /// Refuses a ledger in the store's own place.
+    fn check(&self) -> Result<(), OperatorError> {
+        // Where there is no current folder, both are relative to the same.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let store = absolute(self.file());
+        if self.ledger().map(absolute).as_ref() != Some(&store) {
+            return Ok(());
+        }
+        Err(OperatorError::new(format_args!(
+            "the key store and the ledger are both {}: name another file for one, with store.file \
+             or store.ledger",
+            store.display()
+        )))
+    }
+}
+
+/// The ledger of a store: `keys.ledger` beside `keys.db`, and `keys.prod.ledger`
+/// beside `keys.prod`.
+fn ledger_beside(store: &Path) -> PathBuf {
+    if store.extension().is_some_and(|extension| extension == "db") {
+        return store.with_extension("ledger");
+    }
+    let mut path = store.as_os_str().to_owned();
+    path.push(".ledger");
+    path.into()
 }
 
 impl Default for StoreSettings {

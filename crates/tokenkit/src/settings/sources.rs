@@ -119,6 +119,7 @@ impl Sources {
             let row = row(&given.setting).ok_or_else(|| unknown(&place, &given.setting))?;
             set_text(&mut settings, row, &place, &given.text)?;
         }
+        settings.store.check()?;
         settings.sources = sources;
         Ok(settings)
     }

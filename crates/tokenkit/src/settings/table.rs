@@ -127,7 +127,7 @@ rows! {
     "The server secret, under which all keys are digested. Empty: tokenkit.secret\nin the data folder. Back it up apart from the store: without it no key works.";
 
     "store.ledger", store.ledger, parsed::<LedgerPlace>(),
-    "Where units and failures are counted: a file, so that a restart refills no\nbudget and servers of one store share each. Empty: beside the key store, as\ntokenkit.ledger (on Linux). none: in memory. Not on a network file system.";
+    "Where units and failures are counted: a file, so that a restart refills no\nbudget and servers of one store share each. Empty: beside the key store (on\nLinux), tokenkit.ledger for tokenkit.db, else its name with .ledger behind\nit. none: in memory. Not on a network file system.";
 
     "store.lock_timeout_s", store.lock_timeout, seconds(1..=3600),
     "Seconds that a change of keys or sessions waits while another program, such\nas an import, writes the store. At the admin address no more than 10.";

@@ -103,8 +103,31 @@ fn each_store_has_a_ledger_beside_it_unless_another_is_named() {
     assert_eq!(ledger(&[("ledger", "a/b")]), Some("a/b".into()));
     let settings = from_file("[store]\nfile = \"/y/keys.db\"").unwrap();
     assert_eq!(settings.store.ledger(), beside("/y/keys.ledger"));
+    for (store, wanted) in [
+        ("keys.prod", "keys.prod.ledger"),
+        ("keys.test", "keys.test.ledger"),
+        ("keys", "keys.ledger"),
+        ("a.d/.db", "a.d/.db.ledger"),
+        ("x.ledger", "x.ledger.ledger"),
+    ] {
+        let settings = from_file(&format!("[store]\nfile = {store:?}")).unwrap();
+        assert_eq!(settings.store.ledger(), beside(wanted));
+    }
     let settings = from_variable("TOKENKIT_STORE_LEDGER", "none").unwrap();
     assert_eq!(settings.store.ledger(), None);
+}
+
+#[test]
+fn the_ledger_is_not_the_store() {
+    for (file, ledger) in [("a/keys", "a/keys"), ("x.db", "./x.db")] {
+        let text = format!("[store]\nfile = {file:?}\nledger = {ledger:?}");
+        let error = from_file(&text).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the key store and the ledger are both "),
+            "{error}"
+        );
+    }
+    from_file("[store]\nfile = \"a/keys\"\nledger = \"keys\"").unwrap();
 }
 
 #[test]
