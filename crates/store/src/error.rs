@@ -210,8 +210,7 @@ impl fmt::Display for StoreError {
             ),
             Self::Damaged { path, what } => write!(
                 f,
-                "{} is damaged ({what}): stop every server of it, remove it and what lies beside it as -wal \
-                 and -shm, and put a backup in its place",
+                "{} is damaged ({what}): restore it from a backup, with its -wal file if there is one",
                 path.display()
             ),
             Self::ReadOnly(path) => write!(
@@ -237,8 +236,8 @@ impl fmt::Display for StoreError {
             ),
             Self::Replaced(path) => write!(
                 f,
-                "{} was deleted or replaced while it was in use: put it back; or stop the server, \
-                 remove the old one's log (-wal, -shm), and start to use what is there now",
+                "{} was deleted or replaced while it was in use: put it back, or restart to use \
+                 what is there now",
                 path.display()
             ),
             Self::TakenBack(path) => write!(

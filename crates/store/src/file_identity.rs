@@ -6,7 +6,7 @@ use std::path::Path;
 /// A file's device and number, by which it is told from one that was put in
 /// its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileIdentity(u64, u64);
+pub struct FileIdentity(u64, u64);
 
 impl FileIdentity {
     /// The identity of the file that a path leads to now.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use crate::error::{Result, StoreError};
 use crate::exempt::{exempt_list, exempt_revision};
 use crate::followed::Followed;
-use crate::known::Known;
+use crate::opened::Opened;
 use crate::rows::{Decoded, KEY_COLUMNS, SESSION_COLUMNS, key_record, stored_session};
 use crate::schema::{CACHE_KIB, connect};
 use crate::token::tokens_revision;
@@ -55,7 +55,7 @@ pub enum SessionChange {
 pub struct Follower {
     connection: Connection,
     path: PathBuf,
-    known: Known,
+    opened: Opened,
     seen: Seen,
     /// Whether the store was once seen to be older than before.
     taken_back: bool,
@@ -83,14 +83,14 @@ impl Follower {
     ///
     /// As [`Store::open`](crate::Store::open).
     pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
-        let (connection, known) = Known::open(path, || connect(path, secret, false))?;
+        let (connection, opened) = connect(path, secret, false)?;
         connection
             .execute_batch("PRAGMA query_only = ON")
             .map_err(|cause| StoreError::of(path, cause))?;
         Ok(Self {
             connection,
             path: path.to_path_buf(),
-            known,
+            opened,
             seen: Seen::default(),
             taken_back: false,
             every_session: false,
@@ -127,7 +127,7 @@ impl Follower {
         mut apply: impl FnMut(Result<Changes>) -> std::result::Result<(), E>,
     ) -> std::result::Result<Option<Seen>, E> {
         let sql = |cause| StoreError::of(&self.path, cause);
-        self.known.is_in_place(&self.path)?;
+        self.opened.check_file(&self.path)?;
         // For good: its changes are counted from the older state on, and say
         // no longer which of them were seen.
         if self.taken_back {
@@ -144,7 +144,7 @@ impl Follower {
         }
         // One read transaction, so that the revision belongs to the rows.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
-        self.known.check(&snapshot, &self.path)?;
+        self.opened.check(&snapshot, &self.path)?;
         let rev: i64 = snapshot
             .query_row("SELECT rev FROM meta", [], |row| row.get(0))
             .map_err(sql)?;

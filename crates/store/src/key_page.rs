@@ -111,7 +111,7 @@ impl Store {
         let list = List::of(query)?;
         // All of one moment.
         let snapshot = self.connection.unchecked_transaction().map_err(sql)?;
-        self.known.check(&snapshot, &self.path)?;
+        self.opened.check(&snapshot, &self.path)?;
         let found = find(&snapshot, &list, term, query.limit).map_err(sql)?;
         let mut page = KeyPage {
             next: found.next.map(|place| list.cursor(place)),

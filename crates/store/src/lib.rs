@@ -39,7 +39,7 @@ mod following;
 mod health;
 mod idempotency;
 mod key_page;
-mod known;
+mod opened;
 #[cfg(test)]
 mod plan;
 mod project;
@@ -64,6 +64,7 @@ pub use catch_up::CatchUpError;
 pub use cursor::{Cursor, CursorError};
 pub use error::StoreError;
 pub use exempt::Exempt;
+pub use file_identity::FileIdentity;
 pub use follow::{BATCH, Changes, Follower, SessionChange};
 pub use following::{FollowEvent, Following};
 pub use health::Health;

@@ -11,6 +11,8 @@ use engine::ServerSecret;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::error::{Result, StoreError};
+use crate::file_identity::FileIdentity;
+use crate::opened::Opened;
 use crate::seal::{self, key_seal, key_seal_of_2, session_seal};
 use crate::secret::private;
 use crate::tables::{self, OF_2, SINCE_2};
@@ -59,12 +61,19 @@ enum Found {
     Older,
 }
 
-/// Opens the store at a path; with `create` makes it where there is none.
-pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Result<Connection> {
+/// Opens the store at a path; with `create` makes it where there is none. Says
+/// which file that is.
+pub(crate) fn connect(
+    path: &Path,
+    secret: &ServerSecret,
+    create: bool,
+) -> Result<(Connection, Opened)> {
     if rusqlite::version_number() < LEAST_SQLITE {
         return Err(StoreError::OldLibrary(rusqlite::version()));
     }
     check_file(path, create)?;
+    // Before it is opened: of one that is replaced in between every use tells.
+    let file = FileIdentity::of(path).map_err(|_| StoreError::Replaced(path.into()))?;
     let sql = |cause: rusqlite::Error| match cause.sqlite_error_code() {
         // The file is there: what cannot be opened is it or, for the files that
         // SQLite keeps beside it, the folder.
@@ -98,7 +107,7 @@ pub(crate) fn connect(path: &Path, secret: &ServerSecret, create: bool) -> Resul
     if found == Found::Older {
         upgrade(&mut connection, path, sql)?;
     }
-    Ok(connection)
+    Ok((connection, Opened::new(file)))
 }
 
 /// Looks at the file without opening it: a process that opens and closes a

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
-use crate::known::Known;
+use crate::opened::Opened;
 use crate::record::StoredKey;
 use crate::rows::{insert_into, insert_key};
 use crate::seal::key_seal;
@@ -63,7 +63,7 @@ FROM temp.staged WHERE number > ?2 ORDER BY number"
 pub struct Staging<'s> {
     connection: &'s mut Connection,
     path: &'s Path,
-    known: &'s Known,
+    opened: &'s Opened,
     staged: i64,
 }
 
@@ -71,7 +71,7 @@ impl<'s> Staging<'s> {
     pub(crate) fn begin(
         connection: &'s mut Connection,
         path: &'s Path,
-        known: &'s Known,
+        opened: &'s Opened,
     ) -> Result<Self> {
         connection
             .execute_batch(TABLE)
@@ -79,7 +79,7 @@ impl<'s> Staging<'s> {
         Ok(Self {
             connection,
             path,
-            known,
+            opened,
             staged: 0,
         })
     }
@@ -114,8 +114,14 @@ impl<'s> Staging<'s> {
         mut refused: impl FnMut(u32, StoreError),
     ) -> Result<Writer<'s>> {
         let by = By(actor, now);
-        let mut writer =
-            Writer::begin(self.connection, self.path, self.known, by, patience, notice)?;
+        let mut writer = Writer::begin(
+            self.connection,
+            self.path,
+            self.opened,
+            by,
+            patience,
+            notice,
+        )?;
         let first = writer.next_slot;
         let mut done = 0;
         while done < self.staged {

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
-use crate::known::Known;
+use crate::file_identity::FileIdentity;
+use crate::opened::Opened;
 use crate::record::{StoredKey, StoredSession};
 use crate::rows::{
     BadColumn, KEY_COLUMNS, SESSION_COLUMNS, id_column, state_column, stored_key, stored_session,
@@ -19,11 +20,14 @@ use crate::writer::{By, Writer, next_slot};
 
 /// One connection to the store. Send it to another thread, but do not share
 /// it: each thread opens its own.
+///
+/// It stays with the file that it opened. While another lies at the path, or
+/// none, it reads and writes nothing: all is [`StoreError::Replaced`].
 #[derive(Debug)]
 pub struct Store {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
-    pub(crate) known: Known,
+    pub(crate) opened: Opened,
 }
 
 /// Which keys to look at.
@@ -44,12 +48,7 @@ impl Store {
     /// Whatever is at the path and no key store of ours under this secret; or
     /// it cannot be made.
     pub fn create(path: &Path, secret: &ServerSecret) -> Result<Self> {
-        let (connection, known) = Known::open(path, || connect(path, secret, true))?;
-        Ok(Self {
-            connection,
-            path: path.to_path_buf(),
-            known,
-        })
+        Self::connected(path, secret, true)
     }
 
     /// Opens the store.
@@ -58,11 +57,15 @@ impl Store {
     ///
     /// [`StoreError::Missing`] where there is none; else as [`Store::create`].
     pub fn open(path: &Path, secret: &ServerSecret) -> Result<Self> {
-        let (connection, known) = Known::open(path, || connect(path, secret, false))?;
+        Self::connected(path, secret, false)
+    }
+
+    fn connected(path: &Path, secret: &ServerSecret, create: bool) -> Result<Self> {
+        let (connection, opened) = connect(path, secret, create)?;
         Ok(Self {
             connection,
             path: path.to_path_buf(),
-            known,
+            opened,
         })
     }
 
@@ -70,6 +73,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which file that was when it was opened.
+    #[must_use]
+    pub fn file(&self) -> FileIdentity {
+        self.opened.file()
     }
 
     /// Whether nothing was ever put into it.
@@ -88,7 +97,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Locked`] after that wait.
+    /// [`StoreError::Locked`] after that wait; [`StoreError::Replaced`].
     pub fn write(&mut self, actor: &Actor, now: u64) -> Result<Writer<'_>> {
         self.write_within(actor, now, BUSY, || {})
     }
@@ -99,7 +108,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Locked`] after that wait.
+    /// [`StoreError::Locked`] after that wait; [`StoreError::Replaced`].
     pub fn write_within(
         &mut self,
         actor: &Actor,
@@ -111,7 +120,7 @@ impl Store {
         Writer::begin(
             &mut self.connection,
             &self.path,
-            &self.known,
+            &self.opened,
             by,
             patience,
             notice,
@@ -125,7 +134,7 @@ impl Store {
     ///
     /// There is no room to gather them.
     pub fn stage(&mut self) -> Result<Staging<'_>> {
-        Staging::begin(&mut self.connection, &self.path, &self.known)
+        Staging::begin(&mut self.connection, &self.path, &self.opened)
     }
 
     /// How many keys the store holds, whatever their state.
@@ -193,9 +202,10 @@ impl Store {
         Ok(())
     }
 
-    /// The connection, to look by: its file is in place, and its tables are ours.
+    /// The connection, to look by: its file is at the path, and its tables are
+    /// ours.
     pub(crate) fn checked(&self) -> Result<&Connection> {
-        self.known.check(&self.connection, &self.path)?;
+        self.opened.check(&self.connection, &self.path)?;
         Ok(&self.connection)
     }
 }

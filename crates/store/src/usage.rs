@@ -112,7 +112,7 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(sql)?;
-        self.known.check(&transaction, path)?;
+        self.opened.check(&transaction, path)?;
         let mut grown = 0;
         for row in rows.iter().filter(|row| row.used > 0) {
             let found = transaction
@@ -195,7 +195,7 @@ impl Store {
     /// The store cannot be read.
     pub fn usage_final_before(&self, now: u64) -> Result<Option<u32>> {
         let oldest: Option<i64> = self
-            .connection
+            .checked()?
             .query_row(
                 "SELECT MIN(seen_at) FROM usage_sources WHERE seen_at >= \
                  MIN(?1, (SELECT MAX(seen_at) FROM usage_sources))",

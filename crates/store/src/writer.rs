@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::actor::Actor;
 use crate::error::{Result, StoreError};
-use crate::known::Known;
+use crate::opened::Opened;
 use crate::record::StoredKey;
 use crate::rows::number_column;
 use crate::schema::BUSY;
@@ -29,6 +29,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub struct Writer<'s> {
     pub(crate) transaction: Transaction<'s>,
     pub(crate) path: &'s Path,
+    pub(crate) opened: &'s Opened,
     pub(crate) rev: i64,
     pub(crate) next_slot: i64,
     pub(crate) actor: Actor,
@@ -48,7 +49,7 @@ impl<'s> Writer<'s> {
     pub(crate) fn begin(
         connection: &'s mut Connection,
         path: &'s Path,
-        known: &Known,
+        opened: &'s Opened,
         By(actor, now): By<'_>,
         patience: Duration,
         notice: impl FnOnce(),
@@ -69,7 +70,7 @@ impl<'s> Writer<'s> {
         };
         connection.busy_timeout(BUSY).map_err(sql)?;
         let transaction = begun.map_err(sql)?;
-        known.check(&transaction, path)?;
+        opened.check(&transaction, path)?;
         let rev = transaction
             .query_row("UPDATE meta SET rev = rev + 1 RETURNING rev", [], |row| {
                 row.get(0)
@@ -84,6 +85,7 @@ impl<'s> Writer<'s> {
         Ok(Self {
             transaction,
             path,
+            opened,
             rev,
             next_slot,
             actor: actor.clone(),
@@ -119,9 +121,11 @@ impl<'s> Writer<'s> {
     ///
     /// # Errors
     ///
-    /// The store cannot be written; then nothing was changed.
+    /// [`StoreError::Replaced`], or the store cannot be written; then nothing was
+    /// changed.
     pub fn commit(self) -> Result<()> {
         let path = self.path;
+        self.opened.check_file(path)?;
         self.transaction
             .commit()
             .map_err(|cause| StoreError::of(path, cause))

@@ -7,8 +7,8 @@ use engine::{
     SessionRecord, SessionToken,
 };
 use tokenkit_store::{
-    Actor, Changes, Follower, KeyFilter, SessionChange, SessionId, Store, StoreError, StoredKey,
-    StoredSession,
+    Actor, Changes, Follower, KeyFilter, KeyQuery, SessionChange, SessionId, Store, StoreError,
+    StoredKey, StoredSession, UsageRow,
 };
 
 const NOW: u64 = 1_790_000_000;
@@ -225,6 +225,50 @@ fn a_store_that_is_moved_deleted_or_replaced_is_noticed() {
     assert_eq!(poll(&mut follower).keys.len(), 1, "it is back");
     std::fs::remove_file(&place.path).unwrap();
     assert!(replaced(&mut follower));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_moved_deleted_or_replaced_is_neither_written_nor_shown() {
+    const SOURCE: [u8; 16] = [1; 16];
+    fn is_replaced<T>(outcome: Result<T, StoreError>) -> bool {
+        matches!(outcome, Err(StoreError::Replaced(_)))
+    }
+    let place = place();
+    let mut store = place.create();
+    let key = place.key();
+    add(&mut store, &key);
+    let id = key.record.id;
+    let row = UsageRow {
+        key: id,
+        hour: 1,
+        used: 1,
+    };
+    let refuses = |store: &mut Store, what: &str| {
+        assert!(is_replaced(store.write(&Actor::system(), NOW)), "{what}");
+        let recorded = store.record_usage(&SOURCE, &[row], NOW);
+        assert!(is_replaced(recorded), "{what}");
+        assert!(is_replaced(store.usage_seen(&SOURCE, NOW)), "{what}");
+        assert!(is_replaced(store.usage_ended(&SOURCE)), "{what}");
+        assert!(is_replaced(store.forget_requests(NOW)), "{what}");
+        assert!(is_replaced(store.key(id)), "{what}");
+        assert!(is_replaced(store.key_page(&KeyQuery::default())), "{what}");
+        assert!(is_replaced(store.usage_final_before(NOW)), "{what}");
+    };
+    let aside = place.path.with_file_name("aside");
+    std::fs::rename(&place.path, &aside).unwrap();
+    refuses(&mut store, "it was moved");
+    std::fs::copy(&aside, &place.path).unwrap();
+    refuses(&mut store, "another is there");
+    std::fs::rename(&aside, &place.path).unwrap();
+    add(&mut store, &place.key());
+    assert_eq!(store.keys().unwrap(), 2, "it is back");
+
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
+    writer.add_key(&place.key()).unwrap();
+    std::fs::remove_file(&place.path).unwrap();
+    assert!(is_replaced(writer.commit()), "within the change");
+    refuses(&mut store, "it was deleted");
 }
 
 #[test]

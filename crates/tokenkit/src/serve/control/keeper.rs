@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine::ServerSecret;
-use store::{Actor, Store, StoreError, Writer};
+use store::{Actor, FileIdentity, Store, StoreError, Writer};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -37,6 +37,8 @@ pub(crate) struct Keeper {
 struct Shared {
     path: PathBuf,
     secret: ServerSecret,
+    /// The file that is written: no other is read.
+    file: FileIdentity,
     readers: Mutex<Vec<Store>>,
 }
 
@@ -47,6 +49,7 @@ impl Keeper {
             shared: Arc::new(Shared {
                 path: store.path().to_path_buf(),
                 secret,
+                file: store.file(),
                 readers: Mutex::default(),
             }),
             wait: wait.min(MAX_WAIT),
@@ -138,6 +141,16 @@ impl Keeper {
 }
 
 impl Shared {
+    /// A reader of the file that is written. Where another was put in its place
+    /// it would show what no change goes to.
+    fn open(&self) -> Result<Store, StoreError> {
+        match Store::open(&self.path, &self.secret) {
+            Ok(store) if store.file() == self.file => Ok(store),
+            Ok(_) | Err(StoreError::Missing(_)) => Err(StoreError::Replaced(self.path.clone())),
+            Err(error) => Err(error),
+        }
+    }
+
     fn read<T, E: From<StoreError>>(
         &self,
         look: impl FnOnce(&Store) -> Result<T, E>,
@@ -145,7 +158,7 @@ impl Shared {
         let idle = lock(&self.readers).pop();
         let store = match idle {
             Some(store) => store,
-            None => Store::open(&self.path, &self.secret)?,
+            None => self.open()?,
         };
         let seen = look(&store)?;
         // One that has met an error is not used again.

@@ -282,20 +282,20 @@ impl From<StoreError> for Problem {
                 "store_busy",
                 "The store is being written by others, and nothing was changed: try again in a moment.",
             ),
+            StoreError::Replaced(_) => {
+                tracing::error!(%error, "the store cannot be used");
+                Self::unavailable(
+                    "store_replaced",
+                    "The store's file was moved, deleted or replaced while the server has it open, and \
+                     nothing was changed: put it back, or restart the server to use what is there now.",
+                )
+            }
             StoreError::Full(_) | StoreError::Disk { .. } | StoreError::ReadOnly(_) => {
                 tracing::error!(%error, "the store cannot be written");
                 Self::unavailable(
                     "store_not_writable",
                     "The store cannot be written: its disk is full, fails, or may not be written. The \
                      server's log says more. Look before you make the change again.",
-                )
-            }
-            StoreError::Replaced(_) | StoreError::TakenBack(_) => {
-                tracing::error!(%error, "the store is not the one that was opened");
-                Self::unavailable(
-                    "store_replaced",
-                    "The store's file was moved, deleted, replaced or taken back to an older state, and \
-                     nothing was changed: start the server anew to use what is there now.",
                 )
             }
             error => Self::internal(error),

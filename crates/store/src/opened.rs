@@ -1,0 +1,56 @@
+//! What a connection was opened on, and whether the path still leads there.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::error::{Result, StoreError};
+use crate::file_identity::FileIdentity;
+use crate::tables::KnownSchema;
+
+/// The file that a connection has open, and what is known of its tables.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    file: FileIdentity,
+    schema: KnownSchema,
+}
+
+impl Opened {
+    pub(crate) fn new(file: FileIdentity) -> Self {
+        Self {
+            file,
+            schema: KnownSchema::default(),
+        }
+    }
+
+    /// Which file it is.
+    pub(crate) fn file(&self) -> FileIdentity {
+        self.file
+    }
+
+    /// Whether the path leads to this file still: a connection stays with what
+    /// it has open, and who writes there writes what nobody opens again. Costs
+    /// a microsecond or two.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Replaced`] where another is there, or none.
+    pub(crate) fn check_file(&self, path: &Path) -> Result<()> {
+        match FileIdentity::of(path) {
+            Ok(file) if file == self.file => Ok(()),
+            _ => Err(StoreError::Replaced(path.to_path_buf())),
+        }
+    }
+
+    /// Whether the path leads to this file still, and its tables are ours, see
+    /// [`KnownSchema::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Replaced`], [`StoreError::Altered`], or the store cannot be
+    /// read.
+    pub(crate) fn check(&self, connection: &Connection, path: &Path) -> Result<()> {
+        self.check_file(path)?;
+        self.schema.check(connection, path)
+    }
+}
