@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::error::{Result, StoreError};
 use crate::record::{SessionId, StoredSession};
 use crate::rows::number_column;
+use crate::seal::session_seal;
 use crate::writer::{Writer, is_conflict};
 
 /// Ends sessions. Whatever else their rows say: what has ended stays so.
@@ -14,6 +15,14 @@ macro_rules! end_sessions {
     () => {
         "UPDATE sessions SET ended = 1, rev = ?1, \
          seal = row_seal('session', digest, id, project, user, expires_at, created_at, 1)"
+    };
+}
+
+/// Those that have not ended. A damaged row is among them, whatever it says: it
+/// may be in force still as it was known.
+macro_rules! not_ended {
+    () => {
+        concat!(" AND (ended = 0 OR seal IS NOT ", session_seal!(), ")")
     };
 }
 
@@ -57,24 +66,37 @@ impl Writer<'_> {
         self.note("session.create", stored.id.as_str(), &details)
     }
 
-    /// Ends the session of an id. One that was ended before stays so.
+    /// Ends the session of an id. One that was ended before stays as it is, and
+    /// nothing is noted.
     ///
     /// # Errors
     ///
     /// [`StoreError::NoSession`].
     pub fn end_session(&mut self, id: &SessionId) -> Result<()> {
-        let update = concat!(end_sessions!(), " WHERE id = ?2 RETURNING id");
-        self.end(update, &id.as_str())
+        let update = concat!(
+            end_sessions!(),
+            " WHERE id = ?2",
+            not_ended!(),
+            " RETURNING id"
+        );
+        let known = "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ?1)";
+        self.end(update, known, &id.as_str())
     }
 
-    /// Ends the session of a token. One that was ended before stays so.
+    /// Ends the session of a token, as [`end_session`](Self::end_session) does.
     ///
     /// # Errors
     ///
     /// [`StoreError::NoSession`].
     pub fn end_session_of(&mut self, token: &TokenDigest) -> Result<()> {
-        let update = concat!(end_sessions!(), " WHERE digest = ?2 RETURNING id");
-        self.end(update, token.as_bytes())
+        let update = concat!(
+            end_sessions!(),
+            " WHERE digest = ?2",
+            not_ended!(),
+            " RETURNING id"
+        );
+        let known = "SELECT EXISTS (SELECT 1 FROM sessions WHERE digest = ?1)";
+        self.end(update, known, token.as_bytes())
     }
 
     /// Ends all sessions of a user; how many were not ended before.
@@ -85,7 +107,8 @@ impl Writer<'_> {
     pub fn end_sessions_of(&mut self, project: &Name, user: &Name) -> Result<u64> {
         let update = concat!(
             end_sessions!(),
-            " WHERE user = ?2 AND +project = ?3 AND ended = 0"
+            " WHERE user = ?2 AND +project = ?3",
+            not_ended!()
         );
         let ended = self
             .transaction
@@ -98,14 +121,23 @@ impl Writer<'_> {
         Ok(ended as u64)
     }
 
-    fn end(&mut self, update: &str, which: &dyn rusqlite::ToSql) -> Result<()> {
+    fn end(&mut self, update: &str, known: &str, which: &dyn rusqlite::ToSql) -> Result<()> {
         let id: Option<String> = self
             .transaction
             .query_row(update, params![self.rev, which], |row| row.get(0))
             .optional()
             .map_err(|cause| self.sql(cause))?;
-        let id = id.ok_or(StoreError::NoSession)?;
-        self.note("session.end", &id, &json!({}))
+        if let Some(id) = id {
+            return self.note("session.end", &id, &json!({}));
+        }
+        let is_known = self
+            .transaction
+            .query_row(known, [which], |row| row.get(0))
+            .map_err(|cause| self.sql(cause))?;
+        match is_known {
+            true => Ok(()),
+            false => Err(StoreError::NoSession),
+        }
     }
 
     /// Forgets the sessions that expired before a unix second; how many. Who

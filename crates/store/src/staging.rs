@@ -100,7 +100,7 @@ impl<'s> Staging<'s> {
     /// does, and moves all keys into it. One whose id or digest the store has,
     /// or a key moved before it, stays behind; its mark is handed to `refused`
     /// with [`StoreError::KeyExists`] or [`StoreError::DigestExists`]. The audit
-    /// log has one entry for all of them.
+    /// log has one entry for all of them, where there is any.
     ///
     /// # Errors
     ///
@@ -135,8 +135,10 @@ impl<'s> Staging<'s> {
             refused(mark, why);
         }
         writer.need_projects_from(first)?;
-        let details = json!({ "keys": writer.next_slot - first });
-        writer.note("keys.import", "", &details)?;
+        let moved = writer.next_slot - first;
+        if moved > 0 {
+            writer.note("keys.import", "", &json!({ "keys": moved }))?;
+        }
         Ok(writer)
     }
 }

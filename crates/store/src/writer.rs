@@ -38,6 +38,8 @@ pub struct Writer<'s> {
     pub(crate) next_seq: i64,
     /// A project that is there, so that many keys of one ask once.
     pub(crate) known_project: Option<Name>,
+    /// The connection's changes of rows until this one's first.
+    changes_before: u64,
 }
 
 /// Who makes a change, and when it is made, in unix seconds.
@@ -82,6 +84,7 @@ impl<'s> Writer<'s> {
             })
             .map_err(sql)?;
         let next_slot = next_slot(&transaction, path)?;
+        let changes_before = transaction.total_changes();
         Ok(Self {
             transaction,
             path,
@@ -92,6 +95,7 @@ impl<'s> Writer<'s> {
             now,
             next_seq,
             known_project: None,
+            changes_before,
         })
     }
 
@@ -117,7 +121,7 @@ impl<'s> Writer<'s> {
     }
 
     /// Makes the change: when this returns it is on the disk, and whoever polls
-    /// later sees it.
+    /// later sees it. Where it changes nothing the store stays as it was.
     ///
     /// # Errors
     ///
@@ -126,9 +130,11 @@ impl<'s> Writer<'s> {
     pub fn commit(self) -> Result<()> {
         let path = self.path;
         self.opened.check_file(path)?;
-        self.transaction
-            .commit()
-            .map_err(|cause| StoreError::of(path, cause))
+        let done = match self.transaction.total_changes() == self.changes_before {
+            true => self.transaction.rollback(),
+            false => self.transaction.commit(),
+        };
+        done.map_err(|cause| StoreError::of(path, cause))
     }
 
     pub(crate) fn sql(&self, cause: rusqlite::Error) -> StoreError {

@@ -271,6 +271,67 @@ fn a_store_that_is_moved_deleted_or_replaced_is_neither_written_nor_shown() {
     refuses(&mut store, "it was deleted");
 }
 
+/// How many entries the audit log has, and at which change the store is.
+fn noted(place: &Place) -> (i64, i64) {
+    let raw = rusqlite::Connection::open(&place.path).unwrap();
+    let query = "SELECT (SELECT count(*) FROM audit), (SELECT rev FROM meta)";
+    raw.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+}
+
+#[test]
+fn where_nothing_changes_nothing_is_noted() {
+    let place = place();
+    let mut store = place.create();
+    let mut follower = place.follower();
+    let session = place.session();
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
+    writer.add_session(&session).unwrap();
+    writer.end_session(&session.id).unwrap();
+    writer.commit().unwrap();
+    assert_eq!(poll(&mut follower).sessions.len(), 1);
+    let before = noted(&place);
+
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
+    writer.end_session(&session.id).unwrap();
+    writer.end_session_of(&session.token).unwrap();
+    let SessionRecord { project, user, .. } = session.session;
+    assert_eq!(writer.end_sessions_of(&project, &user).unwrap(), 0);
+    writer.commit().unwrap();
+    assert_eq!(noted(&place), before, "ended twice");
+
+    let patience = std::time::Duration::from_secs(60);
+    let staged = store.stage().unwrap();
+    let writer = staged.change(&Actor::system(), NOW, patience, || {}, |_, _| {});
+    writer.unwrap().commit().unwrap();
+    assert_eq!(noted(&place), before, "no key imported");
+    assert!(poll(&mut follower).sessions.is_empty());
+}
+
+#[test]
+fn an_end_is_an_end_where_a_damaged_row_says_that_it_came_before() {
+    let place = place();
+    let mut store = place.create();
+    let mut follower = place.follower();
+    let sessions = [(); 3].map(|()| place.session());
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
+    for session in &sessions {
+        writer.add_session(session).unwrap();
+    }
+    writer.commit().unwrap();
+    assert_eq!(poll(&mut follower).sessions.len(), 3);
+    let raw = rusqlite::Connection::open(&place.path).unwrap();
+    raw.execute("UPDATE sessions SET ended = 1", []).unwrap();
+    let [one, two, three] = &sessions;
+    let mut writer = store.write(&Actor::system(), NOW).unwrap();
+    writer.end_session(&one.id).unwrap();
+    writer.end_session_of(&two.token).unwrap();
+    let SessionRecord { project, user, .. } = three.session;
+    assert_eq!(writer.end_sessions_of(&project, &user).unwrap(), 1);
+    writer.commit().unwrap();
+    assert_eq!(poll(&mut follower).sessions.len(), 3);
+}
+
 #[test]
 fn a_failed_delivery_is_repeated() {
     let place = place();
