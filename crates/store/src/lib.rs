@@ -80,5 +80,5 @@ pub use session_page::{SessionPage, SessionQuery};
 pub use staging::Staging;
 pub use store::{KeyFilter, Store};
 pub use token::{MAX_TOKENS_IN_USE, Scope, ScopeError, StoredToken};
-pub use usage::{LATE_S, Usage, UsagePage, UsageQuery, UsageRow, UsageSource};
+pub use usage::{LATE_S, RecordedUsage, Usage, UsagePage, UsageQuery, UsageRow, UsageSource};
 pub use writer::Writer;

@@ -43,6 +43,16 @@ pub struct UsageRow {
     pub used: u64,
 }
 
+/// What became of what a source has counted.
+#[derive(Debug, Default)]
+pub struct RecordedUsage {
+    /// How many rows are new or have grown.
+    pub grown: usize,
+    /// Those that are damaged in the store, and stay as they are there; each with
+    /// what is wrong.
+    pub damaged: Vec<(UsageRow, StoreError)>,
+}
+
 /// What a key used in an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -61,8 +71,12 @@ impl Usage {
     /// The name of the row, the same for ever: the key's id, `-`, and the hour.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}-{}", self.key, self.hour)
+        row_id(self.key, self.hour)
     }
+}
+
+fn row_id(key: KeyId, hour: u32) -> String {
+    format!("{key}-{hour}")
 }
 
 /// Which usage to look at: what fits all that is said.
@@ -94,18 +108,19 @@ pub struct UsagePage {
 impl Store {
     /// Records what a source has counted, in one transaction: of a key and hour
     /// that is there the greater count. A key that grew was used at `seen_at`
-    /// (unix seconds), or at the end of the hour where that came before. How
-    /// many rows are new or have grown. Not told to who follows.
+    /// (unix seconds), or at the end of the hour where that came before. A row
+    /// that is damaged in the store keeps no other from being recorded. Not told
+    /// to who follows.
     ///
     /// # Errors
     ///
-    /// The store cannot be written; then nothing was.
+    /// [`StoreError::Replaced`], or the store cannot be written; then nothing was.
     pub fn record_usage(
         &mut self,
         source: &UsageSource,
         rows: &[UsageRow],
         seen_at: u64,
-    ) -> Result<usize> {
+    ) -> Result<RecordedUsage> {
         let path = &self.path;
         let sql = |cause| StoreError::of(path, cause);
         let transaction = self
@@ -113,7 +128,7 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(sql)?;
         self.opened.check(&transaction, path)?;
-        let mut grown = 0;
+        let mut recorded = RecordedUsage::default();
         for row in rows.iter().filter(|row| row.used > 0) {
             let found = transaction
                 .prepare_cached(
@@ -130,17 +145,25 @@ impl Store {
                 })
                 .optional()
                 .map_err(sql)?
-                .transpose()?;
+                .transpose();
+            let found = match found {
+                Err(error) => {
+                    let error = error.of_usage(row.key, row.hour);
+                    recorded.damaged.push((*row, error));
+                    continue;
+                }
+                Ok(found) => found,
+            };
             match found {
                 Some(used) if used >= row.used => continue,
                 Some(_) => update(&transaction, source, row).map_err(sql)?,
                 None => insert(&transaction, source, row).map_err(sql)?,
             }
             use_key(&transaction, row, seen_at).map_err(sql)?;
-            grown += 1;
+            recorded.grown += 1;
         }
         transaction.commit().map_err(sql)?;
-        Ok(grown)
+        Ok(recorded)
     }
 
     /// Notes that all that a source had counted at a unix second is recorded: the
@@ -229,7 +252,11 @@ impl Store {
                 });
                 break;
             }
-            page.rows.push(decoded(&self.path, "usage", row, usage)?);
+            let shown = decoded(&self.path, "usage", row, usage);
+            page.rows.push(shown.map_err(|error| match which(row) {
+                Ok((key, hour)) => error.of_usage(key, hour),
+                Err(_) => error,
+            })?);
         }
         Ok(page)
     }
@@ -415,10 +442,17 @@ fn statement(query: &UsageQuery<'_>) -> Result<(String, Vec<Value>)> {
     Ok((text, values))
 }
 
+/// The key and hour of a row that is listed.
+fn which(row: &Row<'_>) -> Decoded<(KeyId, u32)> {
+    let hour = u32::try_from(number(row, 0, "hour")?).map_err(|_| BadColumn("hour"))?;
+    Ok((parsed(row, 1, "key")?, hour))
+}
+
 fn usage(row: &Row<'_>) -> Decoded<Usage> {
+    let (key, hour) = which(row)?;
     let usage = Usage {
-        hour: u32::try_from(number(row, 0, "hour")?).map_err(|_| BadColumn("hour"))?,
-        key: parsed(row, 1, "key")?,
+        hour,
+        key,
         project: match text(row, 2, "project")? {
             "" => None,
             _ => Some(parsed(row, 2, "project")?),
@@ -427,6 +461,23 @@ fn usage(row: &Row<'_>) -> Decoded<Usage> {
     };
     sealed(row, 4)?;
     Ok(usage)
+}
+
+impl StoreError {
+    /// The same with the row that is damaged: its key and hour.
+    fn of_usage(self, key: KeyId, hour: u32) -> Self {
+        match self {
+            Self::Damaged { path, what } => Self::Damaged {
+                path,
+                what: format!(
+                    "{what}: {}, of key {key} in the hour from unix second {}",
+                    row_id(key, hour),
+                    u64::from(hour) * HOUR_S
+                ),
+            },
+            other => other,
+        }
+    }
 }
 
 #[cfg(test)]

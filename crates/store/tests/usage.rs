@@ -64,7 +64,9 @@ fn row(number: u8, hour: u32, used: u64) -> UsageRow {
 
 impl Place {
     fn record(&mut self, source: UsageSource, rows: &[UsageRow]) -> usize {
-        self.store.record_usage(&source, rows, NOW).unwrap()
+        let recorded = self.store.record_usage(&source, rows, NOW).unwrap();
+        assert!(recorded.damaged.is_empty(), "{recorded:?}");
+        recorded.grown
     }
 
     fn all(&self, query: UsageQuery<'_>) -> Vec<Usage> {
@@ -267,6 +269,21 @@ fn nobody_follows_usage_and_nobody_forges_it() {
     assert!(damaged(place.store.usage(&ever()).map(|_| ())));
     assert!(damaged(place.store.usage_by_hour(&ever()).map(|_| ())));
     assert!(damaged(place.store.usage_by_key(&one).map(|_| ())));
-    let again = place.store.record_usage(&ONE, &[row(0, HOUR, 9)], NOW);
-    assert!(damaged(again.map(|_| ())));
+    // It stays as it is, and keeps no other from growing.
+    let told = [row(0, HOUR, 9), row(1, HOUR, 7), row(2, HOUR, 1)];
+    let recorded = place.store.record_usage(&ONE, &told, NOW).unwrap();
+    assert_eq!(recorded.grown, 2);
+    let [(left, why)] = &recorded.damaged[..] else {
+        panic!("{recorded:?}");
+    };
+    assert_eq!(*left, told[0]);
+    let which = format!("{}-{HOUR}", id(0));
+    assert!(why.to_string().contains(&which), "{why}");
+    let shown = place.store.usage(&ever()).unwrap_err().to_string();
+    assert!(shown.contains(&which), "{shown}");
+    let of_one = UsageQuery {
+        key: Some(id(1)),
+        ..ever()
+    };
+    assert_eq!(place.store.usage(&of_one).unwrap().rows[0].used, 7);
 }

@@ -8,7 +8,7 @@
 
 pub(crate) mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,8 +91,9 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// The store cannot be written. What was not recorded will be by a later
-    /// call: until then it is [`unsaved`](Self::unsaved).
+    /// The store cannot be written, or rows of it are damaged: the first of
+    /// these. All others are recorded then. What was not recorded will be by a
+    /// later call: until then it is [`unsaved`](Self::unsaved).
     pub(crate) fn collect(
         &mut self,
         counters: &impl Counters,
@@ -114,6 +115,7 @@ impl Collector {
         }
         let skip_before = self.skip_before.unwrap_or(0);
         let mut grown = 0;
+        let mut damaged = None;
         for rows in changed.chunks(TOGETHER) {
             let begun = Instant::now();
             let wanted: Vec<UsageRow> = rows
@@ -121,8 +123,19 @@ impl Collector {
                 .map(|(row, _)| *row)
                 .filter(|row| row.hour >= skip_before)
                 .collect();
-            grown += store.record_usage(&self.source, &wanted, now)?;
+            let recorded = store.record_usage(&self.source, &wanted, now)?;
+            grown += recorded.grown;
+            let skipped: HashSet<(KeyId, u32)> = recorded
+                .damaged
+                .iter()
+                .map(|(row, _)| (row.key, row.hour))
+                .collect();
+            let first = recorded.damaged.into_iter().next();
+            damaged = damaged.or(first.map(|(_, error)| error));
             for (row, units) in rows {
+                if skipped.contains(&(row.key, row.hour)) {
+                    continue;
+                }
                 self.keep(row);
                 self.unsaved = self.unsaved.saturating_sub(*units);
             }
@@ -130,8 +143,14 @@ impl Collector {
                 let_others_write(begun.elapsed());
             }
         }
+        // With a damaged row too: no hour of another key stays open for it, and
+        // who asks for its own is told of the damage.
         store.usage_seen(&self.source, now)?;
         self.skip_before = Some(0);
+        // But not all is saved: what the ledger writes over of it is lost.
+        if let Some(error) = damaged {
+            return Err(error);
+        }
         counters.saved(Hour::of(now.saturating_sub(LATE_S)));
         Ok(grown)
     }

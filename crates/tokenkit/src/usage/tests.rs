@@ -200,6 +200,61 @@ fn a_store_out_of_reach_for_hours_loses_what_is_counted() {
     }
 }
 
+/// Whoever writes to the file, or a disk that errs, spoils one row.
+#[test]
+fn a_damaged_row_keeps_no_other_from_being_recorded() {
+    let mut place = place(true);
+    let mut collector = place.collector();
+    for key in 0..3 {
+        place.charge(key, 2);
+    }
+    place.collect(&mut collector).unwrap();
+    let damaged = place.keys[1].id();
+    let raw = place.raw();
+    let set = "UPDATE usage SET used = used + ?2 WHERE key = ?1";
+    let spoil = |by: i64| raw.execute(set, (damaged.to_string(), by)).unwrap();
+    spoil(-1);
+    for key in 0..3 {
+        place.charge(key, 5);
+    }
+    let seen_at = |place: &Place| {
+        let source = place.engine.usage_source();
+        place.store.usage_seen_at(&source).unwrap()
+    };
+    place.clock.set(place.clock.now() + 60);
+    for _ in 0..2 {
+        let error = place.collect(&mut collector).unwrap_err().to_string();
+        let hour = Hour::of(place.clock.now()).number();
+        assert!(error.contains(&format!("{damaged}-{hour}")), "{error}");
+        assert_eq!(collector.unsaved(), 5);
+        let of_others: i64 = raw
+            .query_row(
+                "SELECT sum(used) FROM usage WHERE key <> ?1",
+                [damaged.to_string()],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(of_others, 14);
+        // No other key's hours stay open for it.
+        assert_eq!(seen_at(&place), Some(place.clock.now()));
+    }
+    // Who shows usage says which row it is.
+    let all = UsageQuery {
+        to_hour: u32::MAX,
+        limit: 9,
+        ..UsageQuery::default()
+    };
+    let error = place.store.usage(&all).unwrap_err().to_string();
+    assert!(error.contains(&format!("{damaged}-")), "{error}");
+    // As it was written once more, it goes on; also for who begins anew.
+    spoil(1);
+    place.next_hour(1);
+    let mut collector = place.collector();
+    place.collect(&mut collector).unwrap();
+    assert_eq!((collector.unsaved(), place.billed()), (0, place.charged));
+    assert_eq!(collector.overwritten(&place.engine), 0);
+}
+
 #[test]
 fn a_store_restored_from_a_backup_gets_what_the_ledger_still_has() {
     let mut place = place(true);
