@@ -210,7 +210,8 @@ impl fmt::Display for StoreError {
             ),
             Self::Damaged { path, what } => write!(
                 f,
-                "{} is damaged ({what}): restore it from a backup, with its -wal file if there is one",
+                "{} is damaged ({what}): restore it from a backup; first remove the -wal and -shm files \
+                 beside it, unless they were backed up with it",
                 path.display()
             ),
             Self::ReadOnly(path) => write!(
@@ -237,13 +238,15 @@ impl fmt::Display for StoreError {
             Self::Replaced(path) => write!(
                 f,
                 "{} was deleted or replaced while it was in use: put it back, or restart to use \
-                 what is there now",
+                 what is there now; before a backup is put there, stop, and remove the -wal and -shm \
+                 files beside it, unless they were backed up with it",
                 path.display()
             ),
             Self::TakenBack(path) => write!(
                 f,
                 "{} was taken back to an older state while it was in use: restart to use what is \
-                 there now",
+                 there now; before a backup is put there, stop, and remove the -wal and -shm files \
+                 beside it, unless they were backed up with it",
                 path.display()
             ),
             Self::OtherSecret(path) => write!(
@@ -311,6 +314,26 @@ impl std::error::Error for StoreError {
             Self::Io { cause, .. } => Some(&**cause),
             Self::Random(cause) => Some(cause),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log that is left beside a backup is written over it.
+    #[test]
+    fn who_is_to_restore_is_told_of_the_log() {
+        let path = PathBuf::from("tokenkit.db");
+        let what = String::from("a row");
+        for error in [
+            StoreError::Replaced(path.clone()),
+            StoreError::TakenBack(path.clone()),
+            StoreError::Damaged { path, what },
+        ] {
+            let text = error.to_string();
+            assert!(text.contains("remove the -wal and -shm files"), "{text}");
         }
     }
 }

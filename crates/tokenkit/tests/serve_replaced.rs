@@ -1,5 +1,6 @@
 //! The store's file is moved, deleted or replaced while a server has it open:
-//! nothing is acknowledged that would lie in a file that nobody opens again.
+//! nothing is acknowledged that would lie in a file that nobody opens again. And
+//! a backup is put in place as the docs say.
 #![cfg(target_os = "linux")]
 
 mod serve_support;
@@ -72,4 +73,54 @@ fn nothing_is_acknowledged_that_lies_in_no_store() {
     wait_until("all is recorded", || units() == 0);
     fs::remove_file(&file).unwrap();
     refuses("deleted");
+}
+
+/// The commands that restore a backup, as `docs/operating.md` gives them.
+fn documented_commands() -> String {
+    let docs = include_str!("../../../docs/operating.md");
+    let (_, restoring) = docs.split_once("To restore, ").unwrap();
+    let (_, commands) = restoring.split_once("```sh\n").unwrap();
+    let (commands, _) = commands.split_once("```").unwrap();
+    assert!(commands.contains("tokenkit.db"), "{commands}");
+    commands.into()
+}
+
+#[test]
+fn a_backup_is_restored_by_the_documented_commands_after_a_kill() {
+    let server = Server::start("", OFTEN);
+    let admin = Admin::first(&server);
+    let make = || {
+        let made = admin.make("/v1/keys", &json!({ "project": "p" }));
+        made["key"].as_str().unwrap().to_owned()
+    };
+    let kept: Vec<String> = (0..20).map(|_| make()).collect();
+    let backup = server.path("data/copy.db");
+    let open = rusqlite::Connection::open(server.path("data/tokenkit.db")).unwrap();
+    open.execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    drop(open);
+    let later: Vec<String> = (0..20).map(|_| make()).collect();
+    let folder = server.kill();
+    let data = folder.path().join("data");
+    let log = fs::metadata(data.join("tokenkit.db-wal")).unwrap();
+    assert!(log.len() > 0, "a kill leaves a log");
+
+    let restored = Command::new("sh")
+        .args(["-e", "-c", &documented_commands()])
+        .current_dir(&data)
+        .status()
+        .unwrap();
+    assert!(restored.success());
+    let server = Server::start_in(folder, "", OFTEN);
+    for key in &kept {
+        assert_eq!(server.get_with(key).status, 200);
+    }
+    for key in &later {
+        assert_eq!(server.get_with(key).status, 401, "it came after the backup");
+    }
+    let open = rusqlite::Connection::open(server.path("data/tokenkit.db")).unwrap();
+    let check: String = open
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
 }
