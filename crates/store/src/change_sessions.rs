@@ -10,6 +10,9 @@ use crate::rows::number_column;
 use crate::seal::session_seal;
 use crate::writer::{Writer, is_conflict};
 
+/// How often expired sessions are looked for, in seconds.
+const TIDY_EVERY_S: u64 = 3600;
+
 /// Ends sessions. Whatever else their rows say: what has ended stays so.
 macro_rules! end_sessions {
     () => {
@@ -140,7 +143,27 @@ impl Writer<'_> {
         }
     }
 
-    /// Forgets the sessions that expired before a unix second; how many. Who
+    /// [`forget_sessions`](Self::forget_sessions), unless this connection did so
+    /// within the hour: others wait while it looks at every session.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn tidy_sessions(&mut self, expired_before: u64) -> Result<usize> {
+        let tidied = &self.opened.sessions_tidied;
+        // Either way: a clock may have stepped back.
+        let is_due = tidied
+            .get()
+            .is_none_or(|at| at.abs_diff(self.now) >= TIDY_EVERY_S);
+        if !is_due {
+            return Ok(0);
+        }
+        tidied.set(Some(self.now));
+        self.forget_sessions(expired_before)
+    }
+
+    /// Forgets the sessions that expired before a unix second; how many. Linear in
+    /// the sessions there are. Who
     /// follows is not told: an expired session is refused with or without it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What a connection was opened on, and whether the path still leads there.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -13,6 +14,8 @@ use crate::tables::KnownSchema;
 pub(crate) struct Opened {
     file: FileIdentity,
     schema: KnownSchema,
+    /// When sessions were last looked over by this connection, in unix seconds.
+    pub(crate) sessions_tidied: Cell<Option<u64>>,
 }
 
 impl Opened {
@@ -20,6 +23,7 @@ impl Opened {
         Self {
             file,
             schema: KnownSchema::default(),
+            sessions_tidied: Cell::new(None),
         }
     }
 

@@ -199,7 +199,7 @@ pub(crate) fn mint(
     Ok((key, stored))
 }
 
-/// Adds a new session, and forgets those that have long expired.
+/// Adds a new session, and now and then forgets those that have long expired.
 ///
 /// # Errors
 ///
@@ -208,7 +208,7 @@ pub(crate) fn add_session(
     writer: &mut Writer<'_>,
     session: &StoredSession,
 ) -> Result<(), StoreError> {
-    writer.forget_sessions(session.created_at.saturating_sub(KEEP_EXPIRED_S))?;
+    writer.tidy_sessions(session.created_at.saturating_sub(KEEP_EXPIRED_S))?;
     writer.add_session(session)
 }
 
@@ -328,6 +328,39 @@ mod tests {
                 .sum()
         });
         assert_eq!(keys, 1);
+    }
+
+    #[test]
+    fn expired_sessions_are_looked_for_once_an_hour() {
+        use engine::{SessionRecord, SessionToken};
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let (mut store, secret) = open_or_create(&settings).unwrap();
+        let now = now();
+        let mut add = |at: u64, expires_at: u64| {
+            let token = SessionToken::generate().unwrap();
+            let session = SessionRecord {
+                project: "p".parse().unwrap(),
+                user: "u".parse().unwrap(),
+                expires_at: Some(expires_at),
+            };
+            let stored = StoredSession::of(&token, &secret, session, at);
+            let mut writer = store.write(&Actor::system(), at).unwrap();
+            add_session(&mut writer, &stored).unwrap();
+            writer.commit().unwrap();
+            let mut sessions = 0;
+            let count = |_| -> Result<(), StoreError> {
+                sessions += 1;
+                Ok(())
+            };
+            store.each_session(count).unwrap();
+            sessions
+        };
+        let long_ago = now - KEEP_EXPIRED_S - 1;
+        assert_eq!(add(now, long_ago), 1);
+        assert_eq!(add(now, long_ago), 2);
+        assert_eq!(add(now + 3599, now + 9999), 3);
+        assert_eq!(add(now + 3600, now + 9999), 2);
     }
 
     #[test]
