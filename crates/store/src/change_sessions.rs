@@ -163,8 +163,8 @@ impl Writer<'_> {
     }
 
     /// Forgets the sessions that expired before a unix second; how many. Linear in
-    /// the sessions there are. Who
-    /// follows is not told: an expired session is refused with or without it.
+    /// the sessions there are. Who follows is not told: an expired session is
+    /// refused with or without it.
     ///
     /// # Errors
     ///

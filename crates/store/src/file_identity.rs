@@ -9,6 +9,12 @@ use std::path::Path;
 pub struct FileIdentity(u64, u64);
 
 impl FileIdentity {
+    /// Whether a path leads to this file now.
+    #[must_use]
+    pub fn is_at(self, path: &Path) -> bool {
+        Self::of(path).is_ok_and(|file| file == self)
+    }
+
     /// The identity of the file that a path leads to now.
     ///
     /// # Errors

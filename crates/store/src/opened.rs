@@ -40,9 +40,9 @@ impl Opened {
     ///
     /// [`StoreError::Replaced`] where another is there, or none.
     pub(crate) fn check_file(&self, path: &Path) -> Result<()> {
-        match FileIdentity::of(path) {
-            Ok(file) if file == self.file => Ok(()),
-            _ => Err(StoreError::Replaced(path.to_path_buf())),
+        match self.file.is_at(path) {
+            true => Ok(()),
+            false => Err(StoreError::Replaced(path.to_path_buf())),
         }
     }
 

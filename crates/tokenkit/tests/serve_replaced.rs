@@ -13,7 +13,7 @@ use serve_support::admin::Admin;
 use serve_support::{Server, wait_until};
 
 /// Read out often.
-const OFTEN: &str = "[usage]\ninterval_s = 1\n";
+const OFTEN: &str = "[usage]\ninterval_s = 1\n[failures]\nexempt = [\"127.0.0.0/8\"]\n";
 
 #[test]
 fn nothing_is_acknowledged_that_lies_in_no_store() {
@@ -32,10 +32,7 @@ fn nothing_is_acknowledged_that_lies_in_no_store() {
                 "POST /v1/sessions",
                 json!({ "project": "p", "user": "ann" }),
             ),
-            (
-                "POST /v1/admin-tokens",
-                json!({ "name": "t", "scope": "read" }),
-            ),
+            ("POST /v1/tokens", json!({ "name": "t", "scope": "read" })),
         ] {
             let answer = admin.send(line, "", &body);
             let text = answer.text();

@@ -141,13 +141,17 @@ impl Keeper {
 }
 
 impl Shared {
-    /// A reader of the file that is written. Where another was put in its place
-    /// it would show what no change goes to.
+    /// A reader of the file that is written. Another in its place is not opened:
+    /// SQLite would take our log for that one's, and delete it at the end.
     fn open(&self) -> Result<Store, StoreError> {
-        match Store::open(&self.path, &self.secret) {
-            Ok(store) if store.file() == self.file => Ok(store),
-            Ok(_) | Err(StoreError::Missing(_)) => Err(StoreError::Replaced(self.path.clone())),
-            Err(error) => Err(error),
+        let replaced = || StoreError::Replaced(self.path.clone());
+        if !self.file.is_at(&self.path) {
+            return Err(replaced());
+        }
+        let store = Store::open(&self.path, &self.secret)?;
+        match store.file() == self.file {
+            true => Ok(store),
+            false => Err(replaced()),
         }
     }
 
