@@ -3,10 +3,12 @@
 //! For the writer at turn, who alone takes blocks and gives them back. It takes
 //! the one of the lowest address, so that what was freed last is likely used
 //! again, and higher chunks run empty. Those go back to the system, but for
-//! one: the next block that is needed should not have to wait for it.
+//! what is set aside and for one: the next block that is needed should not have
+//! to wait for it.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::ptr::NonNull;
 
 use super::block::Block;
@@ -31,6 +33,8 @@ pub(super) struct Arena {
     empty: usize,
     /// Free blocks, in all of them.
     free: usize,
+    /// How many of those are set aside.
+    reserved: usize,
 }
 
 struct Chunk {
@@ -46,16 +50,40 @@ impl Arena {
             open: BTreeSet::new(),
             empty: 0,
             free: 0,
+            reserved: 0,
         }
     }
 
-    /// Sets memory aside for so many blocks: as many can be taken before one
-    /// has to come from the system.
+    /// Sets memory aside for so many blocks in all: as many can be taken before
+    /// one has to come from the system, whatever is given back in between.
     pub(super) fn reserve(&mut self, blocks: usize) -> Result<(), OutOfMemory> {
+        self.reserved = blocks;
         while self.free < blocks {
-            self.extend()?;
+            if let Err(none) = self.extend() {
+                self.release();
+                return Err(none);
+            }
         }
         Ok(())
+    }
+
+    /// Sets nothing aside any longer: empty chunks go back, but for one.
+    pub(super) fn release(&mut self) {
+        self.reserved = 0;
+        if self.empty <= 1 {
+            return;
+        }
+        let chunks = &mut self.chunks;
+        let mut kept = false;
+        self.open.retain(|at| {
+            if chunks[at].free != ALL_FREE || !mem::replace(&mut kept, true) {
+                return true;
+            }
+            chunks.remove(at);
+            false
+        });
+        self.free -= (self.empty - 1) * BLOCKS;
+        self.empty = 1;
     }
 
     /// Memory for a block, the caller's alone until it is given back or the
@@ -76,6 +104,7 @@ impl Arena {
             self.empty -= 1;
         }
         self.free -= 1;
+        self.reserved = self.reserved.saturating_sub(1);
         let number = chunk.free.trailing_zeros();
         chunk.free &= !(1 << number);
         if chunk.free == 0 {
@@ -108,12 +137,12 @@ impl Arena {
         chunk.free |= bit;
         self.free += 1;
         if chunk.free == ALL_FREE {
-            if self.empty > 0 {
+            if self.empty > 0 && self.free - BLOCKS >= self.reserved {
                 self.open.remove(&at);
                 self.chunks.remove(&at);
                 self.free -= BLOCKS;
             } else {
-                self.empty = 1;
+                self.empty += 1;
             }
         }
     }
@@ -194,5 +223,18 @@ mod tests {
             unsafe { arena.give_back(block) };
         }
         assert_eq!((arena.taken(), arena.chunks()), (0, 1), "one is kept");
+    }
+
+    #[test]
+    fn what_is_given_back_takes_nothing_from_what_was_reserved() {
+        let mut arena = Arena::new();
+        let taken: Vec<_> = (0..BLOCKS + 1).map(|_| arena.take()).collect();
+        arena.reserve(2 * BLOCKS - 1).unwrap();
+        assert_eq!((arena.free, arena.chunks()), (2 * BLOCKS - 1, 3));
+        // SAFETY: it was taken, and nobody uses it.
+        unsafe { arena.give_back(taken[BLOCKS]) };
+        assert_eq!((arena.free, arena.chunks()), (2 * BLOCKS, 3));
+        arena.release();
+        assert_eq!((arena.free, arena.chunks()), (BLOCKS, 2), "one is kept");
     }
 }

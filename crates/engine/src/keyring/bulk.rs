@@ -50,8 +50,8 @@ impl Keyring {
     /// Adds keys, or replaces those already there if `existing` says so; all
     /// or none. A key that is replaced keeps its slot, and stays revoked if it
     /// is; one that comes back gets its own slot while no other has it.
-    /// `project` gives a project its number, `slots` a key its slot. Each key is in force when this returns; several do not
-    /// become so at one instant.
+    /// `project` gives a project its number, `slots` a key its slot. Each key is
+    /// in force when this returns; several do not become so at one instant.
     pub(crate) fn put(
         &self,
         mut records: Vec<KeyRecord>,

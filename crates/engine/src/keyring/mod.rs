@@ -279,7 +279,8 @@ impl Keyring {
     fn replaced(&self, writer: &mut Writer, block: BlockPtr) {
         writer.past.replaced(block);
         if writer.past.present() >= RECLAIM_EVERY {
-            writer.end(&self.present);
+            writer.past.end(&self.present);
+            writer.free_past();
         }
     }
 
@@ -319,14 +320,21 @@ impl Keyring {
 }
 
 impl Writer {
-    /// Ends the generation, if anything was replaced in it: whoever enters from
-    /// now on finds what is new. Frees what nobody reads any more.
+    /// Ends a change. Ends the generation, if anything was replaced in it:
+    /// whoever enters from now on finds what is new. Frees what nobody reads any
+    /// more.
     fn end(&mut self, present: &Present) {
         self.past.end(present);
         self.reclaim();
     }
 
+    /// Frees what nobody reads any more, and what a change had set aside.
     fn reclaim(&mut self) {
+        self.free_past();
+        self.arena.release();
+    }
+
+    fn free_past(&mut self) {
         let arena = &mut self.arena;
         // SAFETY: it was replaced in the directory, and all have left who could
         // have found it there: that is what `Past` waits for. All blocks come
