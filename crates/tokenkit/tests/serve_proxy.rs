@@ -61,10 +61,13 @@ fn a_trusted_proxys_word_is_passed_on() {
     let upstream = Upstream::echo();
     let trust = "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\nforward_key = true\n";
     let server = Server::start(&upstream.setting(), trust);
-    let said =
-        "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\nx-forwarded-host: x.test\r\n";
+    let said = "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\nx-forwarded-host: x.test\r\n\
+                x-real-ip: 1.1.1.1\r\nforwarded: for=1.1.1.1\r\n";
     let head = server.get("/", said).text();
     assert_eq!(values(&head, "x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
+    assert_eq!(values(&head, "x-real-ip"), ["192.0.2.1"]);
+    let forwarded = values(&head, "forwarded");
+    assert_eq!(forwarded, ["for=192.0.2.1, for=127.0.0.1"]);
     assert_eq!(values(&head, "x-forwarded-proto"), ["https"]);
     assert_eq!(values(&head, "x-forwarded-host"), ["x.test"]);
     assert_eq!(values(&head, "api-key"), [server.key()]);

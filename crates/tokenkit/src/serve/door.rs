@@ -141,8 +141,8 @@ impl Door {
             gate.render(&verdict, answer.headers_mut());
             return Step::Answer(answer);
         };
-        let trusted = live.trusts(peer.ip());
-        let sent = proxy.send(request, peer, trusted, |headers| {
+        let behalf = live.behalf(peer.ip(), headers);
+        let sent = proxy.send(request, peer, behalf, |headers| {
             gate.cleanse(headers);
             gate.identify(&verdict, headers);
             if let Some(place) = place {

@@ -1,15 +1,18 @@
 //! The settings that a reload can change, ready for use, and the reload.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::wire::Wire;
 use engine::{CidrList, ClientAddr, Engine};
-use engine_hyper::{AuthLayer, Gate};
+use engine_hyper::{AuthLayer, ForwardedHeader, Gate};
+use http::HeaderMap;
 
+use super::proxy::Behalf;
 use super::watch::Limits;
 use crate::error::OperatorError;
-use crate::settings::{ForwardedHeader, Settings, route_policy};
+use crate::settings::{self, Settings, route_policy};
 
 /// What every request looks at. Replaced as a whole, so that a request sees
 /// either the old settings or the new ones.
@@ -17,6 +20,8 @@ use crate::settings::{ForwardedHeader, Settings, route_policy};
 pub(super) struct Live {
     pub(super) gate: Arc<Gate>,
     trusted: CidrList,
+    /// In which they name their client.
+    forwarded: ForwardedHeader,
     /// Of client connections opened from now on.
     pub(super) limits: Limits,
     pub(super) upstream_timeout: Duration,
@@ -35,20 +40,21 @@ impl Live {
         let http = &settings.http;
         let wire = Wire::new(&http.realm, http.legacy_headers)
             .map_err(|error| OperatorError::wrap("http.realm", error))?;
-        let header = match http.forwarded_header {
-            ForwardedHeader::XForwardedFor => engine_hyper::ForwardedHeader::XForwardedFor,
-            ForwardedHeader::Forwarded => engine_hyper::ForwardedHeader::Forwarded,
+        let forwarded = match http.forwarded_header {
+            settings::ForwardedHeader::XForwardedFor => ForwardedHeader::XForwardedFor,
+            settings::ForwardedHeader::Forwarded => ForwardedHeader::Forwarded,
         };
         let layer = AuthLayer::builder(Arc::clone(engine))
             .wire(wire)
             .routes(route_policy(&settings.routes)?)
-            .trusted_proxies(http.trusted_proxies.clone(), header)
+            .trusted_proxies(http.trusted_proxies.clone(), forwarded)
             .forward_key(http.forward_key)
             .preflight_max_age_s(settings.cors.max_age_s)
             .build();
         Ok(Self {
             gate: Arc::clone(layer.gate()),
             trusted: http.trusted_proxies.clone(),
+            forwarded,
             limits: Limits {
                 header: settings.server.header_timeout,
                 idle: settings.server.idle_timeout,
@@ -62,5 +68,13 @@ impl Live {
     /// Whether a peer is believed about whom it speaks for.
     pub(super) fn trusts(&self, peer: impl Into<ClientAddr>) -> bool {
         self.trusted.contains(peer.into())
+    }
+
+    /// On whose behalf a peer speaks that is believed.
+    pub(super) fn behalf(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Behalf> {
+        self.trusts(peer).then(|| Behalf {
+            client: self.gate.client(peer, headers).ip(),
+            header: self.forwarded,
+        })
     }
 }

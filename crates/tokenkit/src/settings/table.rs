@@ -172,7 +172,7 @@ rows! {
     "Address blocks (CIDR) of the proxies in front, whose word about the client's\naddress is believed.";
 
     "http.forwarded_header", http.forwarded_header, parsed::<ForwardedHeader>(),
-    "The header in which those proxies say it: x-forwarded-for or forwarded.";
+    "The header in which those proxies say it: x-forwarded-for or forwarded. The\nother, and X-Real-IP, say the same to the upstream, whatever they came with.";
 
     "log.level", log.level, parsed::<LogLevel>(),
     "The least that is logged: error, warn, info, debug or trace.";

@@ -28,7 +28,7 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
-pub(super) use self::forwarded::Peer;
+pub(super) use self::forwarded::{Behalf, Peer};
 use self::slots::Slots;
 pub(super) use self::slots::{Share, Slot};
 use self::upload::{Late, Pulse, Upload};
@@ -109,7 +109,7 @@ impl Proxy {
         &self,
         mut request: Request<Incoming>,
         peer: &Peer,
-        trusted: bool,
+        behalf: Option<Behalf>,
         identify: impl FnOnce(&mut HeaderMap),
     ) -> Sent {
         let offered =
@@ -140,7 +140,7 @@ impl Proxy {
         if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
             parts.headers.insert(HOST, host);
         }
-        forwarded::tell(&mut parts.headers, peer, trusted);
+        forwarded::tell(&mut parts.headers, peer, behalf);
         identify(&mut parts.headers);
 
         parts.uri = self.target(parts.uri);
