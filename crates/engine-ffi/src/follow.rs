@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::{Engine, KeyChangeError};
+use engine::Engine;
 use store::{FollowError, Follower, Following, Health, StoreError};
 
 use crate::answer::{Page, tk_str};
 use crate::bytes::tk_bytes;
 use crate::guard;
 use crate::handle::{self, tk_engine};
+use crate::keys::result_of;
 use crate::process::Origin;
 use crate::ptr::Caller;
 use crate::result::tk_result::{
-    TK_ERR_DUPLICATE, TK_ERR_FORKED, TK_ERR_FULL, TK_ERR_LEDGER, TK_ERR_NULL, TK_ERR_STORE,
-    TK_ERR_SYSTEM,
+    TK_ERR_DUPLICATE, TK_ERR_FORKED, TK_ERR_NULL, TK_ERR_STORE, TK_ERR_SYSTEM,
 };
 use crate::result::{Refusal, chain, tk_result};
 use crate::signals::without_signals;
@@ -127,10 +127,8 @@ fn start(path: &Path, engine: &Arc<Engine>) -> Result<Thread, Refusal> {
     let count = Count::begin()?;
     let mut follower = open(path, engine)?;
     follower.load(engine).map_err(|error| {
-        let result = match error {
-            FollowError::Engine(KeyChangeError::Ledger(_)) => TK_ERR_LEDGER,
-            FollowError::Engine(KeyChangeError::Memory) => TK_ERR_SYSTEM,
-            FollowError::Engine(_) => TK_ERR_FULL,
+        let result = match &error {
+            FollowError::Engine(error) => result_of(error),
             _ => TK_ERR_STORE,
         };
         Refusal::told(result, chain(&error))

@@ -185,15 +185,19 @@ const fn state_number(state: KeyState) -> u32 {
 }
 
 fn changed(error: &KeyChangeError) -> Refusal {
-    let result = match error {
+    Refusal::told(result_of(error), error.to_string())
+}
+
+/// How it is told that keys could not be changed.
+pub(crate) const fn result_of(error: &KeyChangeError) -> tk_result {
+    match error {
         KeyChangeError::Duplicate(_) => TK_ERR_DUPLICATE,
         KeyChangeError::Unknown(_) => TK_ERR_NO_KEY,
         KeyChangeError::Full { .. } => TK_ERR_FULL,
         KeyChangeError::Ledger(_) => TK_ERR_LEDGER,
         KeyChangeError::Memory => TK_ERR_SYSTEM,
         _ => TK_ERR_VALUE,
-    };
-    Refusal::told(result, error.to_string())
+    }
 }
 
 /// Adds `count` keys, or replaces those of the same ids, which keep what they
