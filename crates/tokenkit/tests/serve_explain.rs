@@ -256,6 +256,25 @@ fn every_check_is_told_to_people() {
     );
 }
 
+/// Where the settings no longer take the prefix of a key, a server takes the key
+/// for malformed, whoever asks about it.
+#[test]
+fn a_key_of_a_prefix_that_is_not_taken_is_told_as_malformed_by_its_id_too() {
+    let server = Server::start("", SETTINGS);
+    let narrow = ["--set", "keys.prefixes=tk_test", "--ip", "::1"];
+    let by_id = [&narrow[..], &["--key-id", server.key_id()]].concat();
+    let told = explained(&server, &by_id, "");
+    let whole = explained(
+        &server,
+        &[&narrow[..], &["--key", "-"]].concat(),
+        server.key(),
+    );
+    assert_eq!(told["decision"], whole["decision"]);
+    assert_eq!(told["decision"]["reason"], "malformed_key");
+    let why = told["checks"][2]["because"].as_str().unwrap();
+    assert!(why.starts_with("its prefix, tk_live, is none of"), "{why}");
+}
+
 #[test]
 fn no_secret_is_shown() {
     let server = Server::start("", SETTINGS);

@@ -109,7 +109,14 @@ impl<'a> Explaining<'a> {
     /// The key, if it has the form of one.
     pub(super) fn form(self) -> (String, Option<Shown<'a>>) {
         if let Some(id) = self.shown {
-            return ("taken as right".into(), Some(Shown::ById(id)));
+            let prefixes = &self.engine.prefixes;
+            return match self.prefix {
+                Some(prefix) if !prefixes.contains(prefix.as_bytes()) => {
+                    let why = format!("its prefix, {prefix}, is none of those that are taken");
+                    (format!("{why}; {}", self.guess()), None)
+                }
+                _ => ("taken as right".into(), Some(Shown::ById(id))),
+            };
         }
         let why = match self.request.shown_key() {
             None => "sent more than once".to_owned(),

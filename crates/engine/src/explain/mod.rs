@@ -11,7 +11,7 @@ use std::fmt;
 use crate::decide::{is_blank, listed_by_key, refusals};
 use crate::decision::{Decision, Reason};
 use crate::engine::Engine;
-use crate::key::KeyId;
+use crate::key::{KeyId, Prefix};
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 use crate::ledger::LedgerView;
 use crate::reasons::ReasonSet;
@@ -63,6 +63,8 @@ pub struct Explaining<'a> {
     unix_s: u64,
     /// The key whose secret is taken as shown.
     shown: Option<KeyId>,
+    /// Its prefix, where that is not taken as right too.
+    prefix: Option<Prefix>,
     #[cfg(all(target_os = "linux", not(any(loom, miri))))]
     ledger: Option<&'a LedgerView>,
 }
@@ -96,6 +98,7 @@ impl Engine {
             request,
             unix_s,
             shown: None,
+            prefix: None,
             #[cfg(all(target_os = "linux", not(any(loom, miri))))]
             ledger: None,
         }
@@ -107,6 +110,13 @@ impl<'a> Explaining<'a> {
     /// secret. What the request shows by itself is not looked at.
     pub fn showing(mut self, id: KeyId) -> Self {
         self.shown = Some(id);
+        self
+    }
+
+    /// With the prefix that the key of [`showing`](Self::showing) has, which may
+    /// be none of those that the engine takes. Taken as right, if not said.
+    pub fn of_prefix(mut self, prefix: Prefix) -> Self {
+        self.prefix = Some(prefix);
         self
     }
 

@@ -13,7 +13,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use engine::wire::Wire;
-use engine::{Engine, KeyId, Request, ServerSecret};
+use engine::{Engine, KeyId, Prefix, Request, ServerSecret};
 use engine_hyper::RouteNeeds;
 use http::Method;
 use store::{Store, StoreError};
@@ -61,9 +61,10 @@ pub(super) fn run(
     let exempt = store.exempt()?;
     engine.set_exempt(exempt.into_iter().map(|block| block.addresses).collect());
     let id = by_id.or_else(|| given.key.as_deref().and_then(id_in));
-    if let Some(id) = id {
-        bring_key(&store, &engine, id)?;
-    }
+    let prefix = match id {
+        Some(id) => bring_key(&store, &engine, id)?,
+        None => None,
+    };
     if let Some(token) = &given.bearer {
         bring_session(&store, &engine, &secret, token)?;
     }
@@ -83,6 +84,10 @@ pub(super) fn run(
     let mut explaining = engine.explaining(&request, at);
     if let Some(id) = by_id {
         explaining = explaining.showing(id);
+    }
+    // Of a key that is sent whole, the form itself says it.
+    if let Some(prefix) = prefix {
+        explaining = explaining.of_prefix(prefix);
     }
     let explanation = counts.explain(explaining);
 
@@ -119,13 +124,14 @@ fn id_in(key: &str) -> Option<KeyId> {
     std::str::from_utf8(id).ok()?.parse().ok()
 }
 
-/// Puts the key of an id into the engine, if the store has it.
-fn bring_key(store: &Store, engine: &Engine, id: KeyId) -> Result<(), OperatorError> {
+/// Puts the key of an id into the engine, if the store has it; its prefix then.
+fn bring_key(store: &Store, engine: &Engine, id: KeyId) -> Result<Option<Prefix>, OperatorError> {
     match store.key(id) {
         Ok(key) => engine
             .insert_keys(vec![key.record])
+            .map(|()| Some(key.prefix))
             .map_err(|error| OperatorError::with_causes(&error)),
-        Err(StoreError::NoKey(_)) => Ok(()),
+        Err(StoreError::NoKey(_)) => Ok(None),
         Err(error) => Err(OperatorError::new(error)),
     }
 }
