@@ -73,6 +73,16 @@ pub(crate) fn open_or_create(settings: &Settings) -> Result<(Store, ServerSecret
     Ok((store, secret))
 }
 
+/// Whether neither store nor secret is there yet, so that [`open_or_create`]
+/// makes a secret under which no digest was ever made.
+///
+/// # Errors
+///
+/// Their places cannot be reached.
+pub(crate) fn is_first(paths: &StoreSettings) -> Result<bool, OperatorError> {
+    Ok(!exists(&paths.file())? && !exists(&paths.secret_file())?)
+}
+
 /// What a first start makes, and hands out this once.
 pub(crate) struct First {
     /// A key in the project `default`, for 1000 units an hour.

@@ -141,6 +141,38 @@ fn what_is_exported_with_digests_goes_into_another_store_unchanged() {
     }
 }
 
+/// A secret that is made anew fits no digest: such keys would be imported and
+/// none of them would work.
+#[test]
+fn digests_are_refused_where_the_secret_would_be_made_for_them() {
+    for format in ["csv", "jsonl"] {
+        let place = Place::new();
+        place.key();
+        let exported = place.ok(&["key", "export", "--with-digests", "--format", format]);
+        let file = format!("keys.{format}");
+        place.write(&file, exported);
+        let import = ["key", "import", &file, "--data-dir", "elsewhere"];
+        // Nothing is left behind that would make it look right the next time.
+        for _ in 0..2 {
+            let line = place.refused(&import);
+            assert!(
+                line.starts_with("the digests are of another server secret"),
+                "{line}"
+            );
+            assert!(
+                line.ends_with("exported from at elsewhere/tokenkit.secret"),
+                "{line}"
+            );
+        }
+        assert!(!place.path("elsewhere").exists());
+        std::fs::create_dir(place.path("elsewhere")).unwrap();
+        let secret =
+            ["tokenkit-data", "elsewhere"].map(|at| place.path(at).join("tokenkit.secret"));
+        std::fs::copy(&secret[0], &secret[1]).unwrap();
+        assert_eq!(place.ok(&import), "Imported 1 keys.\n");
+    }
+}
+
 #[test]
 fn exports_are_filtered_by_project() {
     let place = Place::new();

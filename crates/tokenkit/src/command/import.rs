@@ -4,18 +4,18 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use store::Staging;
 
-use super::import_file::{Row, csv_rows, json_rows};
+use super::import_file::{MAX_LINE, Row, csv_rows, json_rows, names_digests};
 use super::progress::Progress;
 use super::rows::Reader;
 use crate::cli::{Format, KeyImport};
 use crate::error::{Failure, OperatorError};
-use crate::keystore::{check_number, now, open_or_create, say_that_we_wait, user};
+use crate::keystore::{check_number, is_first, now, open_or_create, say_that_we_wait, user};
 use crate::settings::Settings;
 
 /// Bad rows that are shown one by one; of more only the number is.
@@ -33,7 +33,10 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<ExitCode, Failure> {
     let format = format(wanted)?;
-    let (input, length) = input(&wanted.file)?;
+    let (mut input, length) = input(&wanted.file)?;
+    if is_first(&settings.store)? {
+        input = refuse_digests(input, format, settings)?;
+    }
     let (mut store, secret) = open_or_create(settings)?;
     let reader = Reader {
         settings,
@@ -164,6 +167,33 @@ fn format(wanted: &KeyImport) -> Result<Format, OperatorError> {
             name(&wanted.file)
         ))
     })
+}
+
+/// Refuses digests where the secret is yet to be made: no key could ever fit one.
+/// Told by the first line, as exports have it; the input, whole again.
+///
+/// # Errors
+///
+/// It names digests, or cannot be read.
+fn refuse_digests(
+    input: Box<dyn Read>,
+    format: Format,
+    settings: &Settings,
+) -> Result<Box<dyn Read>, Failure> {
+    let mut input = BufReader::new(input);
+    let mut line = Vec::new();
+    // One that is longer is refused by whoever reads it.
+    let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+    read.map_err(|cause| OperatorError::wrap("the keys cannot be read", cause))?;
+    if names_digests(&line, format) {
+        return Err(OperatorError::new(format_args!(
+            "the digests are of another server secret than that which would be made now, and no key would \
+             work: first put the tokenkit.secret of the store that they were exported from at {}",
+            settings.store.secret_file().display()
+        ))
+        .into());
+    }
+    Ok(Box::new(Cursor::new(line).chain(input)))
 }
 
 fn is_stdin(file: &Path) -> bool {

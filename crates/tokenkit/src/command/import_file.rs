@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::rows::{Cells, Column};
+use crate::cli::Format;
 use crate::error::{Failure, OperatorError, without_secrets};
 use crate::object_members::ObjectMembers;
 use crate::settings::nearest;
 
 /// The longest row, in bytes: far more than any key takes.
-const MAX_LINE: u64 = 1 << 20;
+pub(crate) const MAX_LINE: u64 = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A row of a file.
@@ -21,6 +22,23 @@ pub(crate) struct Row<'r> {
     pub(crate) position: u64,
     /// What it says; or why nothing.
     pub(crate) cells: Result<Cells<'r>, String>,
+}
+
+/// Whether the first line of a file says that its keys come as digests, as an
+/// export has it.
+pub(crate) fn names_digests(line: &[u8], format: Format) -> bool {
+    let name = Column::Digest.as_str();
+    match format {
+        Format::Csv => csv::Reader::from_reader(line)
+            .headers()
+            .is_ok_and(|heads| heads.iter().any(|head| head.trim() == name)),
+        Format::Jsonl => {
+            let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+            serde_json::from_slice(line).is_ok_and(|ObjectMembers(members)| {
+                members.iter().any(|(member, _)| member == name)
+            })
+        }
+    }
 }
 
 /// Reads a CSV file, whose first line names the columns, a row at a time.
