@@ -32,6 +32,14 @@ pub struct AuditEntry {
     pub details: Value,
 }
 
+impl AuditEntry {
+    /// Whether a member of the details is a time, in unix seconds.
+    #[must_use]
+    pub fn is_time(member: &str) -> bool {
+        matches!(member, "expires_at" | "expired_before")
+    }
+}
+
 /// Which entries to look at: those that fit all that is said.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditQuery<'q> {

@@ -256,6 +256,22 @@ fn every_change_is_in_the_audit_log_with_who_made_it() {
         entries[1]["details"]["name"],
         json!({ "from": "", "to": "n" })
     );
+    // Times are told as in every other answer.
+    for expires_at in [json!("2100-01-01T00:00:00Z"), json!(null)] {
+        let made = json!({ "project": "p", "user": "u", "expires_at": expires_at });
+        let made = admin.make("/v1/sessions", &made);
+        let found = admin.see(&format!("/v1/audit?object={}", text(&made, "id")));
+        assert_eq!(found["entries"][0]["details"]["expires_at"], expires_at);
+    }
+    let made = json!({ "project": "p", "expires_at": "2100-01-01T00:00:00Z" });
+    let made = text(&admin.make("/v1/keys", &made), "id").to_owned();
+    let later = json!({ "expires_at": "2101-01-01T00:00:00Z" });
+    admin.send(&format!("PATCH /v1/keys/{made}"), "", &later);
+    let found = admin.see(&format!("/v1/audit?object={made}&limit=1"));
+    assert_eq!(
+        found["entries"][0]["details"]["expires_at"],
+        json!({ "from": "2100-01-01T00:00:00Z", "to": "2101-01-01T00:00:00Z" })
+    );
     // All of it, two a page.
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {

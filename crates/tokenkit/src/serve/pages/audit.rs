@@ -164,7 +164,7 @@ fn text(name: &str, value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| text(name, item)).collect();
             items.join(", ")
         }
-        Value::Number(second) if matches!(name, "expires_at" | "expired_before") => second
+        Value::Number(second) if AuditEntry::is_time(name) => second
             .as_u64()
             .map_or_else(|| second.to_string(), show_when),
         other => other.to_string(),

@@ -212,7 +212,26 @@ impl AuditView {
             actor: entry.actor,
             action: entry.action,
             object: entry.object,
-            details: entry.details,
+            details: dated(entry.details),
         }
+    }
+}
+
+/// The details of an entry, their times as those of all answers.
+fn dated(mut details: Value) -> Value {
+    let members = details.as_object_mut().into_iter().flatten();
+    for (_, value) in members.filter(|(name, _)| AuditEntry::is_time(name)) {
+        match value {
+            Value::Object(change) => change.values_mut().for_each(date),
+            value => date(value),
+        }
+    }
+    details
+}
+
+/// Shows unix seconds as a time; what are none stays.
+fn date(value: &mut Value) {
+    if let Some(second) = value.as_u64() {
+        *value = shown_time(second).into();
     }
 }
