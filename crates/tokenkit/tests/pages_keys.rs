@@ -422,8 +422,23 @@ fn a_rotated_key_and_its_successor_know_of_each_other() {
             .page(&format!("/keys/{new}"))
             .contains(&format!("In the place of</dt><dd><a href=\"/keys/{old}\""))
     );
+    // Who lost the value, and rotates the old one once more, is told that the
+    // next would end with it.
+    let ends = |page: &str| page.contains("This one expires at");
+    assert!(!ends(&made.text()));
+    let form = visitor.page(&at);
+    let before = format!("It was replaced before, by <a href=\"/keys/{new}\"");
+    assert!(form.contains(&before), "{form}");
+    let fields = [
+        ("once", &hidden(&form, "once")[..]),
+        ("revision", &hidden(&form, "revision")[..]),
+        ("overlap", "86400"),
+    ];
+    let made = visitor.post(&at, &fields);
+    assert!(ends(&made.text()), "{}", made.text());
     // At once, this time.
     let form = visitor.page(&format!("/keys/{new}/rotate"));
+    assert!(!form.contains("It was replaced before"), "{form}");
     let fields = [
         ("once", &hidden(&form, "once")[..]),
         ("revision", &hidden(&form, "revision")[..]),

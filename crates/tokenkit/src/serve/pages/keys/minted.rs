@@ -47,6 +47,9 @@ pub(super) fn rotated(
                 Some(until) if until > control.now() => { "works until " (parts::time(until)) " UTC." }
                 _ => "works no longer.",
             }
+            @if let Some(end) = stored.record.policy.expires_at {
+                " This one expires at " (parts::time(end)) " UTC."
+            }
         }
     };
     shown(control, visit, key, stored, &about)

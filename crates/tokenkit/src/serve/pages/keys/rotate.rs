@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 use store::{Actor, StoredKey};
 
 use super::{id, minted, name, policy, seen};
@@ -11,6 +11,7 @@ use crate::serve::control::{Control, Form, Maker, Problem, Rotation, SignedIn, V
 use crate::serve::pages::draft::Draft;
 use crate::serve::pages::fields::{self, Field, Line};
 use crate::serve::pages::once::{self, Id, Once, Outcome};
+use crate::serve::pages::parts;
 use crate::serve::pages::shell::{Place, page_with};
 
 /// How long both may work: seconds, and what they are called.
@@ -32,7 +33,8 @@ pub(super) async fn show(
     visit.admin.may_write()?;
     let key = super::key(&control, id(&text)?).await?;
     let draft = Draft::default().with("overlap", OFFERED);
-    form(&visit, StatusCode::OK, &key, &draft, None)
+    let before = replaced_before(&control, &key).await?;
+    form(&visit, StatusCode::OK, &key, &before, &draft, None)
 }
 
 pub(super) async fn rotate(
@@ -58,10 +60,12 @@ pub(super) async fn rotate(
     let (Some(overlap_s), Some(expires_at)) = (overlap, expires_at) else {
         let key = super::key_again(&control, id, &sent).await?;
         let number = Some(sent.field("once"));
+        let before = replaced_before(&control, &key).await?;
         return form(
             &visit.0,
             StatusCode::UNPROCESSABLE_ENTITY,
             &key,
+            &before,
             &draft,
             number,
         );
@@ -84,10 +88,33 @@ pub(super) async fn rotate(
     })
 }
 
+/// Says of a key that was replaced before that it ends, and that a second
+/// successor would end with it: who lost the value of the first looks for another.
+async fn replaced_before(control: &Control, key: &StoredKey) -> Result<Markup, Problem> {
+    let id = key.record.id;
+    let by = control
+        .keeper()
+        .read(move |store| Ok(store.replaced_by(id)?));
+    let (Some(by), Some(end)) = (by.await?, key.record.policy.expires_at) else {
+        return Ok(html! {});
+    };
+    Ok(parts::note(
+        "warn",
+        &html! {
+            p {
+                strong { "It was replaced before, by " a href={ "/keys/" (by) } { (by) } "." }
+                " It ends at " (parts::time(end)) " UTC, and so would a key that is made now, unless you say "
+                "below when that expires. If the value of " (by) " is lost, rotate that one."
+            }
+        },
+    ))
+}
+
 fn form(
     visit: &Visit,
     status: StatusCode,
     key: &StoredKey,
+    before: &Markup,
     draft: &Draft,
     once: Option<&str>,
 ) -> Result<Response, Problem> {
@@ -99,6 +126,7 @@ fn form(
             "A new key is made with the same project, limit and lists, and its value is shown once. "
             "The old one works on for as long as you say, so that programs can be moved, and never past its own expiry."
         }
+        (before)
         (fields::summary(draft))
         form.sheet method="post" action={ (at) "/rotate" } {
             (fields::csrf(visit))
