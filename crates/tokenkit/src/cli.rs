@@ -547,6 +547,24 @@ impl Cli {
         })
     }
 
+    /// For a command that goes by no settings: refuses the flags that give some,
+    /// lest what it says be taken for theirs.
+    pub(crate) fn without_settings(&self) -> Result<(), OperatorError> {
+        let given = [
+            ("--config", self.config.is_some()),
+            ("--data-dir", self.data_dir.is_some()),
+            ("--set", !self.assignments.is_empty()),
+        ];
+        let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) else {
+            return Ok(());
+        };
+        let why = match self.command {
+            Command::Config => "`tokenkit config` prints the defaults, whatever is set",
+            _ => "this command goes by no settings",
+        };
+        Err(OperatorError::new(format_args!("{flag} has no say: {why}")))
+    }
+
     /// The settings: file, environment and flags put together.
     pub(crate) fn settings(&self) -> Result<Settings, OperatorError> {
         let mut flags = Vec::new();

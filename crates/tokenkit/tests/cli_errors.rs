@@ -154,6 +154,19 @@ fn wrong_flags() {
             &["--config", "none.toml", "serve"],
             "the configuration file none.toml does not exist",
         ),
+        // What would be printed is not theirs.
+        (
+            &["--config", "none.toml", "config"],
+            "--config has no say: `tokenkit config` prints the defaults",
+        ),
+        (
+            &["config", "--set", "server.thread=2"],
+            "--set has no say: `tokenkit config` prints the defaults",
+        ),
+        (
+            &["replay", "--set", "failures.threshold=2", "none.json"],
+            "--set has no say: this command goes by no settings",
+        ),
     ] {
         let line = place.refused(arguments);
         assert!(line.starts_with(why), "{arguments:?}: {line}");

@@ -32,6 +32,9 @@ use crate::{replay, serve, settings};
 ///
 /// What the operator gave does not work, or the output cannot be written.
 pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    if let Command::Replay { .. } | Command::Config = &cli.command {
+        cli.without_settings()?;
+    }
     match &cli.command {
         Command::Serve(_) => serve::run(cli.settings()?)?,
         Command::Key(command) => return key::run(&cli.settings()?, command, out),
