@@ -8,7 +8,20 @@ mod serve_support;
 use failing_calls::FailingCalls;
 use serde_json::{Value, json};
 use serve_support::admin::Admin;
-use serve_support::{Server, command, wait_until};
+use serve_support::{PROGRAM, Server, command, command_by, wait_until};
+
+/// A first start whose standard output is a full disk makes a key and a token that
+/// nobody has: it says so where it is read.
+#[test]
+fn a_first_key_that_cannot_be_shown_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = command_by("sh", folder.path());
+    serve.args(["-c", "exec \"$0\" serve > /dev/full", PROGRAM]);
+    let server = Server::start_by(serve, folder, "", "");
+    server.wait_for_log("were made but could not be shown: revoke both");
+    let id = server.json(&["key", "list"])[0]["id"].clone();
+    server.wait_for_log(&format!("\"key\":{id}"));
+}
 
 /// The ids of all keys.
 fn ids(admin: &Admin) -> Vec<String> {

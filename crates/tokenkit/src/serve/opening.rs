@@ -76,11 +76,11 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, OperatorError> {
 }
 
 /// Shows the first key and the first admin token, once and nowhere else, with a
-/// command and a page to try them by. Where standard output is gone, nobody is
-/// there to read it.
+/// command and a page to try them by. Where standard output does not take them,
+/// the log says that they are there and nobody has them.
 pub(super) fn show_first(first: &First, listen: SocketAddr, admin: SocketAddr) {
     let mut out = io::stdout().lock();
-    let _ = write!(
+    let shown = write!(
         out,
         "The first key, shown this once:\n\n    {key}\n\nTry it:\n\n    curl -H 'api-key: {key}' http://{at}/\n\n\
          The first admin token, shown this once:\n\n    {token}\n\nSign in with it:\n\n    http://{admin}/\n\n",
@@ -90,4 +90,13 @@ pub(super) fn show_first(first: &First, listen: SocketAddr, admin: SocketAddr) {
         admin = reachable(admin),
     )
     .and_then(|()| out.flush());
+    if let Err(error) = shown {
+        tracing::warn!(
+            key = %first.key.id(),
+            token = %first.token.id(),
+            %error,
+            "the first key and admin token were made but could not be shown: revoke both, and make others by \
+             `tokenkit key create` and `tokenkit admin token create`"
+        );
+    }
 }
