@@ -137,6 +137,9 @@ fn damage_is_told_and_nothing_of_it_is_lost() {
     let ran = place.run(&["ledger", "check"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.contains("the header of the ledger"), "{ran:?}");
+    // What it says to do then is what can be done.
+    assert!(!ran.out.contains("--keep-hours"), "{ran:?}");
+    place.refused(&["ledger", "reset", "--keep-hours"]);
     assert!(place.refused(&["ledger", "show"]).contains("is damaged"));
 
     let before = std::fs::read(&path).unwrap();

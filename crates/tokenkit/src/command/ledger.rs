@@ -177,11 +177,15 @@ struct Checked<'a> {
 }
 
 fn check(path: &Path, json: bool, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let damage = match LedgerView::open(path) {
-        Ok(view) => view.report(now()).damage,
-        Err(error @ (LedgerError::Damaged(_) | LedgerError::CutShort(_))) => {
-            vec![error.to_string()]
-        }
+    let (damage, how) = match LedgerView::open(path) {
+        Ok(view) => (
+            view.report(now()).damage,
+            "`tokenkit ledger reset --keep-hours` takes over what is whole of it",
+        ),
+        Err(error @ (LedgerError::Damaged(_) | LedgerError::CutShort(_))) => (
+            vec![error.to_string()],
+            "`tokenkit ledger reset`, for none of its hours can be taken over",
+        ),
         Err(error) => return Err(cannot(error).into()),
     };
     if json {
@@ -198,8 +202,7 @@ fn check(path: &Path, json: bool, out: &mut dyn Write) -> Result<ExitCode, Failu
         }
         writeln!(
             out,
-            "{} is damaged: stop whoever uses it, then `tokenkit ledger reset --keep-hours` takes \
-             over what is whole of it.",
+            "{} is damaged: stop whoever uses it, then {how}.",
             path.display()
         )?;
     }
