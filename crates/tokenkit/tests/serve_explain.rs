@@ -101,7 +101,7 @@ fn what_is_told_is_what_is_answered() {
     within_an_hour(|| {
         let server = Server::start("", SETTINGS);
         let key = server.key().to_owned();
-        server.command(&["key", "set", server.key_id(), "--limit", "9"]);
+        server.command(&["key", "set", server.key_id(), "--limit", "10"]);
         let made = server.json(&["session", "create", "--project", "default", "--user", "ada"]);
         let token = made["token"].as_str().unwrap().to_owned();
         let ask = Ask {
@@ -125,6 +125,16 @@ fn what_is_told_is_what_is_answered() {
         });
         assert_eq!(compare(&server, &ask), "allowed");
         assert_eq!(compare(&server, &with_token), "allowed");
+        // HTTP takes blanks around a value for none of it.
+        let pasted =
+            [&*key, &*token, "https://console.example.com"].map(|text| format!("{text} \t"));
+        let pasted = Ask {
+            key: Some(&pasted[0]),
+            bearer: Some(&pasted[1]),
+            origin: Some(&pasted[2]),
+            ..ask
+        };
+        assert_eq!(compare(&server, &pasted), "allowed");
         assert_eq!(compare(&server, &me), "bearer_required");
         let wrong = Ask {
             bearer: Some("nobody's"),

@@ -18,7 +18,7 @@ use engine_hyper::RouteNeeds;
 use http::Method;
 use store::{Store, StoreError};
 
-use self::read::Given;
+use self::read::{Given, in_header};
 use self::shown::Shown;
 use super::fields::{flag, key_id};
 use crate::cli::Explain;
@@ -78,7 +78,8 @@ pub(super) fn run(
     if let Some(token) = &given.bearer {
         request = request.bearer(token.as_bytes());
     }
-    if let Some(origin) = &command.origin {
+    let origin = command.origin.as_deref().map(in_header);
+    if let Some(origin) = &origin {
         request = request.origin(origin.as_bytes());
     }
     let mut explaining = engine.explaining(&request, at);
@@ -91,7 +92,7 @@ pub(super) fn run(
     }
     let explanation = counts.explain(explaining);
 
-    let origin = command.origin.as_deref();
+    let origin = origin.as_deref();
     let shown = Shown::of(&explanation, &engine, &wire, at, origin, counts.note());
     shown.write(command.json, out)?;
     Ok(match explanation.decision.is_allowed() {

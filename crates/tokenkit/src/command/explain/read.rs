@@ -25,13 +25,19 @@ impl Given {
         let mut input = Input::open();
         let mut of = |given: &Option<crate::cli::Hidden>, what| match given {
             Some(given) if given.0 == INPUT => input.line(what).map(Some),
-            given => Ok(given.as_ref().map(|given| given.0.clone())),
+            given => Ok(given.as_ref().map(|given| in_header(&given.0))),
         };
         Ok(Self {
             key: of(&command.key, "key")?,
             bearer: of(&command.bearer, "bearer token")?,
         })
     }
+}
+
+/// A value as it comes out of a header: HTTP takes blanks around it for none of
+/// it.
+pub(super) fn in_header(value: &str) -> String {
+    value.trim_matches([' ', '\t']).to_owned()
 }
 
 /// Standard input, a line at a time.
@@ -52,7 +58,7 @@ impl Input {
         self.0
             .read_line(&mut line)
             .map_err(|cause| OperatorError::wrap("standard input", cause))?;
-        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+        Ok(in_header(line.trim_end_matches(['\r', '\n'])))
     }
 }
 
