@@ -194,6 +194,23 @@ fn a_reset_makes_room_for_other_settings_and_may_keep_the_budgets() {
     );
 }
 
+/// Whoever names a ledger for the bill and is wrong is told that nothing of it is
+/// on the bill. Before a server has run there is none, and nothing to say.
+#[test]
+fn usage_says_that_a_ledger_which_is_named_is_not_there() {
+    let place = place();
+    place.key();
+    assert!(place.ok(&["usage"]).starts_with("ID "));
+    let ran = place.run(&["usage", "--set", "store.ledger=ngnix.ledger"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.starts_with("ID "), "{ran:?}");
+    assert!(
+        ran.err
+            .starts_with("tokenkit: there is no ledger ngnix.ledger: "),
+        "{ran:?}"
+    );
+}
+
 #[test]
 fn what_cannot_be_done_is_one_line() {
     let place = place();

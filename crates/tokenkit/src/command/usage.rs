@@ -1,6 +1,6 @@
 //! `tokenkit usage`: what keys have used, an hour a row, as it is billed.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use store::{Store, Usage, UsageQuery};
 
@@ -11,7 +11,7 @@ use super::view::write_json;
 use crate::cli::{UsageFormat, UsageList};
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
-use crate::settings::Settings;
+use crate::settings::{LedgerPlace, Settings};
 use crate::usage::Collector;
 use crate::usage::view::{HEADS, UsageView, hour_from};
 use crate::when::parse_ago;
@@ -41,7 +41,9 @@ pub(super) fn run(
         return Err(OperatorError::new("--to is not after --from: no hour lies between").into());
     }
     let (mut store, _) = open(settings)?;
-    collect(settings, &mut store, now)?;
+    if collect(settings, &mut store, now)?.is_none() {
+        say_what_is_not_counted(settings);
+    }
     let final_before = store.usage_final_before(now)?.unwrap_or(0);
     let to_hour = match wanted.open {
         true => hour_from(to),
@@ -82,6 +84,20 @@ pub(super) fn run(
             table.write_head(out)?;
             each(&mut |view| Ok(table.write(&view.row(), out)?))
         }
+    }
+}
+
+/// Says on standard error that a ledger which the settings name is not there:
+/// whoever meant another bills less than was used. Where none is named, no server
+/// has run yet.
+fn say_what_is_not_counted(settings: &Settings) {
+    if let LedgerPlace::File(file) = &settings.store.ledger {
+        // Gone or not, the rows are printed.
+        let _ = writeln!(
+            io::stderr(),
+            "tokenkit: there is no ledger {}: nothing that was counted there is among these",
+            file.display()
+        );
     }
 }
 
