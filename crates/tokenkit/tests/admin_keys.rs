@@ -84,6 +84,10 @@ fn all_that_a_key_may_have_is_kept_and_can_be_changed() {
         assert_eq!(status(&server, &key), expected);
     }
     let reason = json!({ "reason": "it leaked" });
+    // Where nothing is to be said, what is said is not passed over.
+    let disable = format!("POST /v1/keys/{id}/disable");
+    assert_eq!(admin.send(&disable, "", &reason).faults(), ["#/reason"]);
+    assert_eq!(status(&server, &key), 200);
     let revoked = admin.send(&format!("POST /v1/keys/{id}/revoke"), "", &reason);
     assert_eq!(text(&revoked.json(), "revoked_reason"), "it leaked");
     for line in [

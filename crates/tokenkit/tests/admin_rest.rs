@@ -161,6 +161,9 @@ fn blocked_addresses_are_listed_unblocked_and_exempted() {
     );
     assert_eq!(admin.get("/v1/blocked?address=x").faults(), ["address"]);
 
+    let unblock = "POST /v1/blocked/192.0.2.1/unblock";
+    let note = json!({ "note": "ours" });
+    assert_eq!(admin.send(unblock, "", &note).faults(), ["#/note"]);
     assert_eq!(admin.act("/v1/blocked/192.0.2.1/unblock").status, 204);
     assert_eq!(server.get("/", &from("192.0.2.1")).status, 200);
     assert_eq!(admin.act("/v1/blocked/192.0.2.1/unblock").status, 404);

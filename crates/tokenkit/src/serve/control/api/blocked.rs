@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::json as value;
 
 use super::answer::json;
+use super::members::Nothing;
 use super::path::Named;
 use super::query::{Query, parsed};
 use super::views::BlockedView;
@@ -33,6 +34,7 @@ pub(super) async fn unblock(
     admin: Admin,
     address: Named,
     query: Query,
+    _: Nothing,
 ) -> Result<Response<Body>, Problem> {
     query.end()?;
     control.unblock(admin.actor(), address.parse()?).await?;

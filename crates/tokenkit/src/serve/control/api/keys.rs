@@ -9,7 +9,9 @@ use store::{Cursor, KeyQuery, Label, StateFilter, StoredKey};
 use super::answer::{listed, shown, view};
 use super::creation::{IdempotencyKey, Made, Secret};
 use super::etag::{IfMatch, IfNoneMatch};
-use super::members::{Json, JsonOrNothing, flag, hidden, nullable, number, parsed, texts, time};
+use super::members::{
+    Json, JsonOrNothing, Nothing, flag, hidden, nullable, number, parsed, texts, time,
+};
 use super::path::Named;
 use super::query::{self, MAX_PAGE, Query};
 use super::views::{KeyView, ListedKeyView};
@@ -139,6 +141,7 @@ pub(super) async fn disable(
     id: Named,
     query: Query,
     seen: IfMatch,
+    _: Nothing,
 ) -> Result<Response<Body>, Problem> {
     set_state(control, admin, id, query, seen, KeyState::Disabled).await
 }
@@ -149,6 +152,7 @@ pub(super) async fn enable(
     id: Named,
     query: Query,
     seen: IfMatch,
+    _: Nothing,
 ) -> Result<Response<Body>, Problem> {
     set_state(control, admin, id, query, seen, KeyState::Active).await
 }

@@ -86,6 +86,22 @@ impl FromRequest<Control> for JsonOrNothing {
     }
 }
 
+/// No body, or an empty object: for what has no members to say, so that none is
+/// passed over. The type does not matter where there is nothing.
+pub(super) struct Nothing;
+
+impl FromRequest<Control> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, control: &Control) -> Result<Self, Problem> {
+        let Whole(bytes) = Whole::from_request(request, control).await?;
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        Json::of(bytes)?.members().finish(|| Some(Self))
+    }
+}
+
 /// Members that were not taken out yet, and what was wrong with the others.
 pub(super) struct Members {
     rest: Map<String, Value>,
