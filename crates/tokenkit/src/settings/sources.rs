@@ -133,6 +133,11 @@ impl Sources {
             (None, Some((_, file))) => (PathBuf::from(file), true),
             (None, None) => (PathBuf::from(DEFAULT_FILE), false),
         };
+        if file.as_os_str().is_empty() {
+            return Err(OperatorError::new(format_args!(
+                "--config or {FILE_VARIABLE} is empty: name the configuration file, or leave it out"
+            )));
+        }
         match fs::read_to_string(&file) {
             Ok(text) => Ok(Some((file, text))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound && !named => Ok(None),

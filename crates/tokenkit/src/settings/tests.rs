@@ -147,6 +147,13 @@ fn the_file_is_found_by_flag_or_variable_and_must_be_there_then() {
         error.to_string().contains("/nowhere/at/all does not exist"),
         "{error}"
     );
+    let empty = Sources::new(None, Vec::new())
+        .read(&variables(&[("TOKENKIT_CONFIG", "")]))
+        .unwrap_err();
+    assert!(
+        empty.to_string().contains("TOKENKIT_CONFIG is empty"),
+        "{empty}"
+    );
 }
 
 #[test]
