@@ -303,6 +303,8 @@ fn a_store_that_is_replaced_is_noticed_and_its_keys_stay_in_force() {
     let file = server.path("data/tokenkit.db");
     let aside = server.path("aside");
     std::fs::rename(&file, &aside).unwrap();
+    // Who records usage may say the latter before.
+    server.wait_for_log("cannot take over changes from the store");
     server.wait_for_log("was deleted or replaced while it was in use");
     assert_eq!(server.get("/", "").status, 200);
     assert!(server.metric("tokenkit_store_errors_total") > 0);
