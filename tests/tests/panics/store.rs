@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::Engine;
+use engine::{Engine, KeyId};
 use rusqlite::Connection;
 use store::{
     Actor, AuditQuery, Changes, Cursor, FollowError, Follower, Following, Idempotent, KeyQuery,
-    Scope, SessionChange, SessionId, SessionQuery, Store, StoreError, read_secret_file,
+    Scope, SessionChange, SessionId, SessionQuery, Store, StoreError, UsageRow, read_secret_file,
 };
 use tests::canaries::Canaries;
 use tests::panics::{over, over_two};
@@ -93,6 +93,7 @@ fn no_panic_over_the_stores_types_shows_a_secret() {
     writer.commit().unwrap();
 
     tripped.over("Store", &store);
+    tripped.over("FileIdentity", &store.file());
     tripped.over("Staging", &store.stage().unwrap());
     let whole = secrets.key.expose();
     let search = KeyQuery {
@@ -200,10 +201,25 @@ fn no_panic_over_the_stores_types_shows_a_secret() {
         drop(store);
         assert_eq!(connection.execute(&set, [&was]).unwrap(), 1);
     }
+    over_damaged_usage(&mut tripped, &path, key.record.id, &text);
     tripped.all_of(
         include_str!("../../../crates/store/src/lib.rs"),
         &[&NUMBERS_OF_STORE, &WORDLESS_OF_STORE, &["LabelError"]],
     );
+}
+
+/// What is said of a row of usage that holds a key in the place of a project.
+fn over_damaged_usage(tripped: &mut Tripped<'_>, path: &Path, key: KeyId, text: &str) {
+    let mut store = Store::open(path, &tripped.secrets.server).unwrap();
+    let source = [1; 16];
+    let used = |used| UsageRow { key, hour: 1, used };
+    store.record_usage(&source, &[used(1)], NOW).unwrap();
+    let connection = Connection::open(path).unwrap();
+    let set = "UPDATE usage SET project = ?1";
+    assert_eq!(connection.execute(set, [text]).unwrap(), 1);
+    let recorded = store.record_usage(&source, &[used(2)], NOW).unwrap();
+    assert_eq!(recorded.damaged.len(), 1, "{recorded:?}");
+    tripped.over("RecordedUsage", &recorded);
 }
 
 /// A file with a mode.
