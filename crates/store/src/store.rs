@@ -103,8 +103,8 @@ impl Store {
     }
 
     /// As [`write`](Self::write), but waits for another writer as long as
-    /// `patience` allows; where that takes more than a second, `notice` is
-    /// called once.
+    /// `patience` allows, 24 days at the most; where that takes more than a
+    /// second, `notice` is called once.
     ///
     /// # Errors
     ///

@@ -19,6 +19,8 @@ use crate::store::key_by_id;
 
 /// A wait that nobody needs to be told of.
 const MOMENT: Duration = Duration::from_secs(1);
+/// The longest wait that SQLite can be told of: 24 days.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// A change under way. Nobody sees anything of it until [`Writer::commit`]
 /// returns, which is when it is on the disk; dropped before, it never was.
@@ -58,8 +60,8 @@ impl<'s> Writer<'s> {
     ) -> Result<Self> {
         let sql = |cause| StoreError::of(path, cause);
         let connection = &*connection;
-        let begin = |wait| {
-            connection.busy_timeout(wait)?;
+        let begin = |wait: Duration| {
+            connection.busy_timeout(wait.min(LONGEST))?;
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         };
         let moment = MOMENT.min(patience);
