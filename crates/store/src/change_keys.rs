@@ -54,12 +54,7 @@ impl Writer<'_> {
     ) -> Result<StoredKey> {
         let before = self.key(id)?;
         let found = before.revision;
-        if expected_revision.is_some_and(|expected| expected != found) {
-            return Err(StoreError::Changed {
-                object: id.to_string(),
-                revision: found,
-            });
-        }
+        expect_revision(&before, expected_revision)?;
         let mut key = before.clone();
         change(&mut key);
         let (old, new) = (before.record.policy.state, key.record.policy.state);
@@ -140,7 +135,7 @@ impl Writer<'_> {
     /// [`StoreError::NoKey`]; [`StoreError::Changed`] as for
     /// [`change_key`](Self::change_key); [`StoreError::Unusable`] where the old
     /// key is revoked, disabled or expired; and those of
-    /// [`add_key`](Self::add_key).
+    /// [`add_key`](Self::add_key). The old key then stays as it was.
     pub fn rotate_key(
         &mut self,
         old: KeyId,
@@ -148,7 +143,8 @@ impl Writer<'_> {
         new: &StoredKey,
         overlap_s: u64,
     ) -> Result<StoredKey> {
-        let policy = self.key(old)?.record.policy;
+        let before = self.key(old)?;
+        let policy = &before.record.policy;
         let why = match policy.state {
             KeyState::Revoked => Some("revoked"),
             KeyState::Disabled => Some("disabled"),
@@ -160,14 +156,17 @@ impl Writer<'_> {
         if let Some(why) = why {
             return Err(StoreError::Unusable { id: old, why });
         }
-        let end = self.now.saturating_add(overlap_s);
-        let end = policy.expires_at.map_or(end, |own| own.min(end));
-        let rotated = self.change_key(old, expected_revision, |key| {
-            key.record.policy.expires_at = Some(end);
-        })?;
+        expect_revision(&before, expected_revision)?;
+        // What can be refused comes first: whoever goes on after an error must
+        // not find that the old key ends, and nothing in its place.
         self.add_key(&StoredKey {
             replaces: Some(old),
             ..new.clone()
+        })?;
+        let end = self.now.saturating_add(overlap_s);
+        let end = policy.expires_at.map_or(end, |own| own.min(end));
+        let rotated = self.change_key(old, None, |key| {
+            key.record.policy.expires_at = Some(end);
         })?;
         let details = json!({ "replaced_by": new.record.id.to_string(), "expires_at": end });
         self.note("key.rotate", &old.to_string(), &details)?;
@@ -205,4 +204,15 @@ impl Writer<'_> {
             .map(|_| ())
             .map_err(|cause| self.sql(cause))
     }
+}
+
+/// Whether a key has the revision that is expected of it, where one is.
+fn expect_revision(key: &StoredKey, expected: Option<i64>) -> Result<()> {
+    if expected.is_none_or(|expected| expected == key.revision) {
+        return Ok(());
+    }
+    Err(StoreError::Changed {
+        object: key.record.id.to_string(),
+        revision: key.revision,
+    })
 }

@@ -330,6 +330,37 @@ fn a_rotated_key_works_beside_the_new_one_for_a_while() {
 }
 
 #[test]
+fn a_rotation_that_is_refused_leaves_the_old_key_as_it_was() {
+    let mut place = place();
+    let (old, other) = (place.key("shop", "old"), place.key("shop", "other"));
+    let id = old.record.id;
+    place.write(NOW, |writer| {
+        writer.add_key(&old).unwrap();
+        writer.add_key(&other).unwrap();
+    });
+    let before = place.store.key(id).unwrap().revision;
+    let mut twin = place.key("shop", "twin");
+    twin.record.digest = other.record.digest;
+    let fresh = place.key("shop", "fresh");
+    place.write(NOW, |writer| {
+        for (new, expected) in [
+            (&old, None),
+            (&other, None),
+            (&twin, None),
+            (&fresh, Some(0)),
+        ] {
+            writer.rotate_key(id, expected, new, 0).unwrap_err();
+        }
+    });
+    let found = place.store.key(id).unwrap();
+    assert_eq!(
+        (found.record.policy.expires_at, found.revision),
+        (None, before)
+    );
+    assert_eq!(place.store.keys().unwrap(), 2);
+}
+
+#[test]
 fn a_reason_stays_with_the_first_revocation() {
     let mut place = place();
     let key = place.key("shop", "");
