@@ -27,7 +27,10 @@ pub enum KeyChangeError {
 impl fmt::Display for KeyChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duplicate(id) => write!(f, "there is a key {id} already"),
+            Self::Duplicate(id) => write!(
+                f,
+                "there is a key {id} already, or it stands twice in the change"
+            ),
             Self::Unknown(id) => write!(f, "there is no key {id}"),
             Self::Full { max_keys } => write!(
                 f,

@@ -115,6 +115,8 @@ fn a_change_is_all_or_nothing() {
     put(&all, with(&[1]), Existing::Refuse, 1).unwrap();
     let twice = put(&all, with(&[2, 2]), Existing::Replace, 1);
     assert_eq!(twice, Err(KeyChangeError::Duplicate(id(2))));
+    let told = twice.unwrap_err().to_string();
+    assert!(told.contains("twice"), "none is there: {told}");
     let there = put(&all, with(&[2, 1]), Existing::Refuse, 1);
     assert_eq!(there, Err(KeyChangeError::Duplicate(id(1))));
     let first = put(&all, with(&[2, 3, 3, 1, 2]), Existing::Refuse, 1);
