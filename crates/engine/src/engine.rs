@@ -302,8 +302,9 @@ impl Engine {
         self.sessions.purge(unix_s)
     }
 
-    /// The name of a project that a decision of this engine names; empty for
-    /// another engine's. Wait-free.
+    /// The name of a project that a decision of this engine names. Of another
+    /// engine's it is some other project's, or empty: each gives out numbers of
+    /// its own. Wait-free.
     #[must_use]
     pub fn project(&self, id: ProjectId) -> &str {
         self.projects.name(id).map_or("", Name::as_str)
