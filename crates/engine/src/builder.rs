@@ -270,8 +270,8 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// A setting out of range, or memory or random bytes that the system does
-    /// not give.
+    /// A setting out of range, memory or random bytes that the system does not
+    /// give, or a file of the ledger that is not taken.
     pub fn build(self) -> Result<Engine, BuildError> {
         let window = self.failures.window()?;
         let [a, b, c, d, e, f, g, h] = random_words()?;

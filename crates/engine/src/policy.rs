@@ -94,7 +94,8 @@ impl std::error::Error for LimitError {}
 /// What a key may do. Every value is valid: the parts are checked types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
-    /// The project that the key belongs to.
+    /// The project that the key belongs to. Its name stays in memory for the
+    /// life of the engine, also when no key is left that has it.
     pub project: Name,
     /// Units an hour; `None` is unlimited (still counted).
     pub hourly_limit: Option<Limit>,
@@ -149,7 +150,8 @@ pub struct KeyRecord {
 /// A user's session as the engine keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRecord {
-    /// The project whose keys the session goes with.
+    /// The project whose keys the session goes with; its name stays in memory
+    /// as a key's does.
     pub project: Name,
     /// The user that the session speaks for.
     pub user: Name,
