@@ -72,6 +72,10 @@ impl Follower {
     /// Brings everything in the store into an engine; later calls bring what
     /// changed since the last. Linear in what is brought.
     ///
+    /// The engine must be built with the secret that the follower was opened
+    /// with, which is not looked at: under another it knows no key, and counts
+    /// each of its clients' as a guess.
+    ///
     /// # Errors
     ///
     /// The store cannot be read, or holds more keys than the engine takes. The

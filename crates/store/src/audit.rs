@@ -51,7 +51,7 @@ pub struct AuditQuery<'q> {
     pub action: Option<&'q str>,
     /// Only those before this number.
     pub before: Option<i64>,
-    /// The most entries to hand out.
+    /// The most entries to hand out; with 0 there is no next page either.
     pub limit: usize,
 }
 

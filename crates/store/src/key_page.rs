@@ -60,7 +60,7 @@ pub struct KeyQuery<'q> {
     pub search: Option<&'q str>,
     /// Where to begin, as the page before said.
     pub after: Option<&'q Cursor>,
-    /// The most keys to hand out.
+    /// The most keys to hand out; 0 is taken for 1.
     pub limit: usize,
 }
 

@@ -53,7 +53,8 @@ const COLUMNS: &str =
 const KIND: char = 'p';
 
 impl Store {
-    /// Projects by name, at most `limit` of them.
+    /// Projects by name, at most `limit` of them; with 0 there is no next page
+    /// either.
     ///
     /// # Errors
     ///

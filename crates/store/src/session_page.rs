@@ -26,7 +26,7 @@ pub struct SessionQuery<'q> {
     pub live_at: Option<u64>,
     /// Where to begin, as the page before said.
     pub after: Option<&'q Cursor>,
-    /// The most sessions to hand out.
+    /// The most sessions to hand out; 0 is taken for 1.
     pub limit: usize,
 }
 

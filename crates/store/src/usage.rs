@@ -92,7 +92,7 @@ pub struct UsageQuery<'q> {
     pub to_hour: u32,
     /// Where to begin, as the page before said.
     pub after: Option<&'q Cursor>,
-    /// The most rows to hand out.
+    /// The most rows to hand out; of a page 0 is taken for 1.
     pub limit: usize,
 }
 
