@@ -81,6 +81,10 @@ impl AuthLayerBuilder {
     /// The proxies that are believed about who their peer is, and the header
     /// that they write it into. They must append to what a client sent there,
     /// or replace it; one that passes it on unread is not to be trusted.
+    ///
+    /// All that comes through a proxy which is not named here counts as that
+    /// proxy's own: wrong keys that one client sends through it block everybody
+    /// behind it.
     pub fn trusted_proxies(mut self, proxies: CidrList, header: ForwardedHeader) -> Self {
         self.proxies = TrustedProxies { proxies, header };
         self

@@ -8,7 +8,10 @@
 //! whatever a client sent under those names. No `Debug` of it shows its bearer
 //! token, nor the key where that is to be forwarded ([`mark_sensitive`]): so
 //! none is in the message of a panic over a request. Only headers are cleansed: a
-//! service must not take an identity from the trailers of a body.
+//! service must not take an identity from the trailers of a body. Nor is
+//! `Connection` looked at: a proxy that takes out what it names does so *before*
+//! the layer. Behind it, a client has its identity removed by naming it there,
+//! and the request goes on as nobody's.
 //!
 //! ```no_run
 //! use std::sync::Arc;
