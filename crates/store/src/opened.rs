@@ -1,7 +1,7 @@
 //! What a connection was opened on, and whether the path still leads there.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -13,15 +13,18 @@ use crate::tables::KnownSchema;
 #[derive(Debug)]
 pub(crate) struct Opened {
     file: FileIdentity,
+    /// Where it was, also once the process is in another folder.
+    at: PathBuf,
     schema: KnownSchema,
     /// When sessions were last looked over by this connection, in unix seconds.
     pub(crate) sessions_tidied: Cell<Option<u64>>,
 }
 
 impl Opened {
-    pub(crate) fn new(file: FileIdentity) -> Self {
+    pub(crate) fn new(file: FileIdentity, at: PathBuf) -> Self {
         Self {
             file,
+            at,
             schema: KnownSchema::default(),
             sessions_tidied: Cell::new(None),
         }
@@ -40,7 +43,7 @@ impl Opened {
     ///
     /// [`StoreError::Replaced`] where another is there, or none.
     pub(crate) fn check_file(&self, path: &Path) -> Result<()> {
-        match self.file.is_at(path) {
+        match self.file.is_at(&self.at) {
             true => Ok(()),
             false => Err(StoreError::Replaced(path.to_path_buf())),
         }

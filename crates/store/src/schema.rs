@@ -73,7 +73,11 @@ pub(crate) fn connect(
     }
     check_file(path, create)?;
     // Before it is opened: of one that is replaced in between every use tells.
-    let file = FileIdentity::of(path).map_err(|_| StoreError::Replaced(path.into()))?;
+    let at = std::path::absolute(path).map_err(|cause| StoreError::Io {
+        path: path.into(),
+        cause: cause.into(),
+    })?;
+    let file = FileIdentity::of(&at).map_err(|_| StoreError::Replaced(path.into()))?;
     let sql = |cause: rusqlite::Error| match cause.sqlite_error_code() {
         // The file is there: what cannot be opened is it or, for the files that
         // SQLite keeps beside it, the folder.
@@ -107,7 +111,7 @@ pub(crate) fn connect(
     if found == Found::Older {
         upgrade(&mut connection, path, sql)?;
     }
-    Ok((connection, Opened::new(file)))
+    Ok((connection, Opened::new(file, at)))
 }
 
 /// Looks at the file without opening it: a process that opens and closes a
