@@ -2,7 +2,7 @@
 //! this is the first start.
 
 use std::fs::DirBuilder;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use engine::{Clock, Engine, EngineBuilder, KeyPolicy, Limit, Prefix, SecretKey, ServerSecret};
@@ -13,6 +13,7 @@ use store::{
 
 use crate::admin_token;
 use crate::error::OperatorError;
+use crate::output::say;
 use crate::settings::{Settings, StoreSettings};
 
 /// The project of the key that a first start makes.
@@ -170,11 +171,7 @@ fn number_of_user() -> String {
 
 /// Says on standard error why nothing seems to happen.
 pub(crate) fn say_that_we_wait() {
-    // Gone or not, the wait goes on.
-    let _ = writeln!(
-        io::stderr(),
-        "tokenkit: another program is writing the store: waiting for it"
-    );
+    say("another program is writing the store: waiting for it");
 }
 
 /// Refuses a number of keys that the server would not take.

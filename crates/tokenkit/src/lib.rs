@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::error::{EXIT_OPERATOR, Failure};
-use crate::output::{Output, is_closed};
+use crate::output::{Output, is_closed, say};
 
 /// The program, run under this process's arguments and environment.
 pub fn main() -> ExitCode {
@@ -62,9 +62,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Says on standard error what the operator must know.
+/// Says what is wrong; with standard error gone too, the exit code is all that is
+/// left.
 fn complain(message: impl std::fmt::Display) -> ExitCode {
-    // With standard error gone too, the exit code is all that is left.
-    let _ = writeln!(io::stderr(), "tokenkit: {message}");
+    say(message);
     ExitCode::from(EXIT_OPERATOR)
 }

@@ -1,6 +1,14 @@
-//! Standard output of a command, whose reader may be gone before its end.
+//! Standard output and error of a command, whose readers may be gone before its
+//! end.
 
+use std::fmt;
 use std::io::{self, Write};
+
+/// Says on standard error what the operator must know. Gone or not, what it is
+/// about goes on: there is no other place to say so.
+pub(crate) fn say(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "tokenkit: {what}");
+}
 
 /// Whether it was written to a pipe that nobody reads any more.
 pub(crate) fn is_closed(cause: &io::Error) -> bool {

@@ -16,6 +16,7 @@ use super::rows::Reader;
 use crate::cli::{Format, KeyImport};
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{check_number, is_first, now, open_or_create, say_that_we_wait, user};
+use crate::output::say;
 use crate::settings::Settings;
 
 /// Bad rows that are shown one by one; of more only the number is.
@@ -77,10 +78,10 @@ pub(super) fn run(
     )?;
     let Tally { good, bad, .. } = tally;
     if bad > SHOWN {
-        complain(format_args!("{} more rows are bad", bad - SHOWN));
+        say(format_args!("{} more rows are bad", bad - SHOWN));
     }
     if bad > 0 && !wanted.keep_going {
-        complain(format_args!(
+        say(format_args!(
             "nothing was imported: {bad} of {} rows are bad; mend them, or take the others with \
              --keep-going",
             good + bad
@@ -113,19 +114,14 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts a bad row, and shows it if it is among the first.
+    /// Counts a bad row, and shows it if it is among the first. Where nobody reads
+    /// that, the exit code says it too.
     fn bad(&mut self, line: u64, why: &dyn fmt::Display) {
         self.bad += 1;
         if self.bad <= SHOWN {
-            complain(format_args!("{}:{line}: {why}", self.file));
+            say(format_args!("{}:{line}: {why}", self.file));
         }
     }
-}
-
-/// Says something on standard error. Where nobody reads that, the import goes on:
-/// its exit code says it too.
-fn complain(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "tokenkit: {what}");
 }
 
 impl Import<'_> {

@@ -14,6 +14,7 @@ use super::view::write_json;
 use crate::cli::Ledger;
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
+use crate::output::say;
 use crate::settings::Settings;
 use crate::usage::Collector;
 use crate::when::show_when;
@@ -266,13 +267,10 @@ fn record_what_was_used(settings: &Settings, path: &Path) -> Option<(Store, Coll
         Ok(collector.map(|collector| (store, collector)))
     });
     recorded.unwrap_or_else(|error| {
-        // Gone or not, the reset goes on.
-        let _ = writeln!(
-            std::io::stderr(),
-            "tokenkit: what {} has counted could not be recorded for billing ({error}): the old \
-             file is kept",
+        say(format_args!(
+            "what {} has counted could not be recorded for billing ({error}): the old file is kept",
             path.display()
-        );
+        ));
         None
     })
 }

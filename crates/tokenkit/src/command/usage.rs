@@ -1,6 +1,6 @@
 //! `tokenkit usage`: what keys have used, an hour a row, as it is billed.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use store::{Store, Usage, UsageQuery};
 
@@ -11,6 +11,7 @@ use super::view::write_json;
 use crate::cli::{UsageFormat, UsageList};
 use crate::error::{Failure, OperatorError};
 use crate::keystore::{now, open};
+use crate::output::say;
 use crate::settings::{LedgerPlace, Settings};
 use crate::usage::Collector;
 use crate::usage::view::{HEADS, UsageView, hour_from};
@@ -92,12 +93,10 @@ pub(super) fn run(
 /// has run yet.
 fn say_what_is_not_counted(settings: &Settings) {
     if let LedgerPlace::File(file) = &settings.store.ledger {
-        // Gone or not, the rows are printed.
-        let _ = writeln!(
-            io::stderr(),
-            "tokenkit: there is no ledger {}: nothing that was counted there is among these",
+        say(format_args!(
+            "there is no ledger {}: nothing that was counted there is among these",
             file.display()
-        );
+        ));
     }
 }
 
