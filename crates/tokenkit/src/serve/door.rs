@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use engine::ClientAddr;
 use engine::wire::API_KEY_HEADER;
 use engine_hyper::{RequestFacts, Verdict, mark_sensitive};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -132,7 +133,8 @@ impl Door {
             self.counters.preflight();
             return Step::Answer(answer.map(AnswerBody::text));
         }
-        let verdict = self.judge(live, method, path, headers, peer, log);
+        let client = gate.client(peer.ip(), headers);
+        let verdict = self.judge(live, method, path, headers, client, log);
         if let Some(refusal) = gate.refusal(&verdict, method) {
             return Step::Answer(refusal.map(AnswerBody::text));
         }
@@ -141,7 +143,7 @@ impl Door {
             gate.render(&verdict, answer.headers_mut());
             return Step::Answer(answer);
         };
-        let behalf = live.behalf(peer.ip(), headers);
+        let behalf = live.behalf(peer.ip(), client);
         let sent = proxy.send(request, peer, behalf, |headers| {
             gate.cleanse(headers);
             gate.identify(&verdict, headers);
@@ -175,7 +177,8 @@ impl Door {
             self.counters.preflight();
             return authorize::preflight_answer(asker, answer, method);
         }
-        let verdict = self.judge(live, &original.method, &original.path, headers, peer, log);
+        let client = gate.client(peer.ip(), headers);
+        let verdict = self.judge(live, &original.method, &original.path, headers, client, log);
         authorize::answer(gate, asker, &verdict, method)
     }
 
@@ -186,14 +189,13 @@ impl Door {
         method: &Method,
         path: &str,
         headers: &HeaderMap,
-        peer: &Peer,
+        client: ClientAddr,
         log: &mut Option<Entry>,
     ) -> Verdict {
         debug_assert!(
             is_hidden(headers, API_KEY_HEADER) && is_hidden(headers, AUTHORIZATION.as_str()),
             "what is secret was marked so at first"
         );
-        let client = live.gate.client(peer.ip(), headers);
         let facts = RequestFacts {
             method,
             path: path.as_bytes(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use engine::wire::Wire;
 use engine::{CidrList, ClientAddr, Engine};
 use engine_hyper::{AuthLayer, ForwardedHeader, Gate};
-use http::HeaderMap;
 
 use super::proxy::Behalf;
 use super::watch::Limits;
@@ -70,10 +69,10 @@ impl Live {
         self.trusted.contains(peer.into())
     }
 
-    /// On whose behalf a peer speaks that is believed.
-    pub(super) fn behalf(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Behalf> {
+    /// On whose behalf a peer speaks that is believed: that client's.
+    pub(super) fn behalf(&self, peer: IpAddr, client: ClientAddr) -> Option<Behalf> {
         self.trusts(peer).then(|| Behalf {
-            client: self.gate.client(peer, headers).ip(),
+            client: client.ip(),
             header: self.forwarded,
         })
     }
